@@ -1,0 +1,50 @@
+# make demo    a fleet in a box and a camera, in a browser       make test    everything, with what it needs
+# make lint    ruff, mypy, import-linter                         make fresh   the demo in a bare Debian (root)
+# make clean   forget the environments and the demo
+PYTHON ?= python3
+SOURCE ?= auto
+BROKER ?= embedded
+DEMO_OPTIONS ?=
+TESTS ?= tests
+BUT ?=
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test fresh lint clean
+
+demo: $(VENV)/.demo
+	@exec $(VENV)/bin/camward demo --source '$(SOURCE)' --broker $(BROKER) $(DEMO_OPTIONS)
+
+test: $(VENV)/.test
+	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -m 'not alone and not fresh$(BUT)' $(TESTS)
+	$(VENV)/bin/python -m pytest -m alone
+
+fresh: $(VENV)/.test
+	command -v debootstrap >/dev/null || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes debootstrap; }
+	$(VENV)/bin/python -m pytest -m fresh
+
+lint: $(VENV)/.test
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	for module in viewer/web/*.js; do node --check "$$module" || exit 1; done
+
+$(VENV)/bin/python:
+	@echo 'Making the Python environment in $(VENV).'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml $(VENV)/bin/python
+	@echo 'Installing what the demo needs (once; a minute or two).'
+	@$(PIP) install --editable '.[device,fleet]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml tests/needs.sh $(VENV)/bin/python
+	@tests/needs.sh
+	@echo 'Installing what the tests need.'
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --editable '.[device,fleet,view]' --group dev
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo test-results

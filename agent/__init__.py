@@ -1,0 +1,1 @@
+"""The device daemon: captures, is called over MQTT, and streams to its viewers."""

@@ -1,0 +1,1 @@
+"""Where access units come from: one module a camera kind, one small Protocol, a table of names."""

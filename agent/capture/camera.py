@@ -1,0 +1,180 @@
+"""The camera as the daemon sees it: it sleeps until it is watched, and comes back after a fault."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from agent.capture.run import Run
+from agent.capture.source import PermanentCaptureError, Source, TemporaryCaptureError
+from agent.config import CameraConfig
+from agent.media.access_unit import AccessUnit
+from agent.media.stream import Stream
+
+log = logging.getLogger(__name__)
+
+State = Literal["asleep", "starting", "streaming", "waiting", "privacy"]
+
+STOP_S = 5.0
+"""A source that is still running so long after its stop hangs in a driver; only a new process helps."""
+
+_BACKOFF_S = 1.0
+_LONGEST_BACKOFF_S = 30.0
+
+
+class Camera:
+    """Runs a source while somebody watches, and publishes what it gives on `stream`.
+
+    `make` makes a source and says which and why; it is called on the source's thread, once a run.
+    All else is called on the loop. `on_state` hears every change of `state`; in "waiting", `fault` says why the
+    camera does not run.
+    """
+
+    def __init__(
+        self,
+        config: CameraConfig,
+        make: Callable[[], tuple[Source, str]],
+        stream: Stream,
+        *,
+        on_state: Callable[[State], None] = lambda state: None,
+    ) -> None:
+        self.state: State = "asleep"
+        self.fault: str | None = None
+        self.about: str | None = None
+        self.name: str | None = None
+        self.last_frame_at: float | None = None
+        self._config = config
+        self._make = make
+        self._stream = stream
+        self._on_state = on_state
+        self._changed = asyncio.Event()
+        self._run: Run | None = None
+        self._dropped = 0
+        self._bitrate_bps: int | None = None
+        self._viewers = 0
+        self._left_at: float | None = None
+        self._closed = False
+        self._failures = 0
+        self._told: str | None = None  # the fault that was logged last
+
+    @property
+    def dropped(self) -> int:
+        """Count the access units that a loop too far behind made us drop."""
+        return self._dropped + (self._run.dropped if self._run else 0)
+
+    async def run(self) -> None:
+        """Serve until cancelled. Errors: PermanentCaptureError, and whatever a source breaks with."""
+        try:
+            while True:
+                await self._until_wanted()
+                try:
+                    await self._run_once()
+                except TemporaryCaptureError as error:
+                    self._change("waiting", str(error))
+                    await self._back_off()
+        finally:
+            self._change("asleep")
+
+    def demand(self, viewers: int) -> None:
+        """Take note of how many watch: the first one starts the camera, the last one's leaving the linger."""
+        if self._viewers and not viewers:
+            self._left_at = time.monotonic()
+        self._viewers = viewers
+        self._changed.set()
+
+    def set_privacy(self, closed: bool) -> None:
+        """Close the camera, whoever watches, or open it again. Nothing is published from this call on.
+
+        The state becomes "privacy" when the source has really ended.
+        """
+        self._closed = closed
+        if closed and self._run is not None:
+            self._run.stop()
+        self._changed.set()
+
+    def request_keyframe(self) -> None:
+        """Ask the source that runs, if one does."""
+        if self._run is not None:
+            self._run.request_keyframe()
+
+    def set_bitrate(self, bitrate_bps: int) -> None:
+        """Aim at `bitrate_bps`, in this run and in those to come."""
+        self._bitrate_bps = bitrate_bps
+        if self._run is not None:
+            self._run.set_bitrate(bitrate_bps)
+
+    async def _until_wanted(self) -> None:
+        while self._wanted_s() == 0:
+            self._change("privacy" if self._closed else "asleep")
+            await self._until_changed(None)
+
+    async def _run_once(self) -> None:
+        self._change("starting")
+        run = self._run = Run(self._make, self._publish, self._changed.set, bitrate_bps=self._bitrate_bps)
+        by_itself = False
+        try:
+            while not run.ended and (wanted_s := self._wanted_s()) != 0:
+                await self._until_changed(wanted_s)
+            by_itself = run.ended and not run.stopped
+        finally:
+            run.stop()
+            ended = await run.wait_ended(STOP_S)
+            self._dropped += run.dropped
+            self._run = None
+        if not ended:
+            raise PermanentCaptureError(f"{run.about} did not stop within {STOP_S:g} s; start the agent again")
+        if run.error is not None and (by_itself or not isinstance(run.error, TemporaryCaptureError)):
+            raise run.error
+        if by_itself:
+            raise TemporaryCaptureError(f"{run.about} ended by itself")
+
+    async def _back_off(self) -> None:
+        self._failures += 1
+        longest_s = min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2 ** (self._failures - 1))
+        until = time.monotonic() + longest_s * random.uniform(0.5, 1)  # noqa: S311 - spreads tries, keeps no secret
+        while self._wanted_s() != 0 and (left_s := until - time.monotonic()) > 0:
+            await self._until_changed(left_s)
+
+    async def _until_changed(self, within_s: float | None) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._changed.wait()
+        self._changed.clear()
+
+    def _wanted_s(self) -> float | None:
+        """Say how long the camera is still wanted: 0 for not at all, None for without an end in sight."""
+        if self._closed:
+            return 0
+        if self._viewers or self._config.always_on:
+            return None
+        if self._left_at is None:
+            return 0
+        return max(0.0, self._left_at + self._config.linger_s - time.monotonic())
+
+    def _publish(self, unit: AccessUnit) -> None:
+        self.last_frame_at = time.monotonic()
+        if self.state != "streaming" and self._run is not None:
+            self._failures = 0
+            self.about, self.name = self._run.about, self._run.name
+            self._change("streaming")
+        self._stream.publish(unit, self.last_frame_at)
+
+    def _change(self, state: State, fault: str | None = None) -> None:
+        if (state, fault) == (self.state, self.fault):
+            return
+        self.state, self.fault = state, fault
+        if fault is not None:
+            if fault != self._told:
+                log.warning("camera %s: %s", state, fault)
+            self._told = fault
+        elif state == "streaming":
+            self._told = None
+            log.info("camera %s: %s", state, self.about)
+        elif self._failures == 0:  # a new try after a fault is not worth a word before it succeeds
+            log.info("camera %s", state)
+        self._on_state(state)

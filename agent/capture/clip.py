@@ -1,0 +1,148 @@
+"""A camera played from a file: real H.264, looped in real time as it is, without re-encoding."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from agent.capture.source import PermanentCaptureError
+from agent.media import annexb
+from agent.media.access_unit import AccessUnit
+
+# So many pictures are looked at before a file is taken: they show B frames, and a keyframe to begin with.
+_CHECKED_PICTURES = 300
+# A longer pause between two pictures is a cut in a recording, and is not waited for.
+_LONGEST_PAUSE_US = 10_000_000
+# Later than this, the rest is played later too, instead of in a burst.
+_LATE_S = 0.5
+
+
+class Clip:
+    """A Source of an H.264 file (MP4, Matroska, MPEG-TS or raw Annex B) that begins again at its end.
+
+    Nothing is encoded, so a keyframe cannot be made: when one is wanted, the clip jumps forward to the next
+    IDR in the file, at once and with the timestamps going on. A bitrate cannot be set at all.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Look at the file. Errors: PermanentCaptureError, which says how to make a file that will do."""
+        self._path = path
+        self._stopped = threading.Event()
+        self._keyframe_wanted = True
+        with self._open() as container:
+            video = container.streams.video[0]
+            self.name = f"clip {path.name} {video.width}x{video.height} at {float(_rate(video)):g} fps, as it is"
+            pictures = itertools.islice(self._pictures(container), _CHECKED_PICTURES)
+            if not sum(_is_idr(units) for _, units in pictures):
+                raise self._refusal(f"has no keyframe (IDR) among its first {_CHECKED_PICTURES} pictures")
+
+    def run(self, emit: Callable[[AccessUnit], None]) -> None:
+        """Emit the file's pictures when they are due until stopped. Errors: PermanentCaptureError."""
+        began, assembler = None, annexb.Assembler()
+        with closing(self._timeline()) as timeline:
+            for pts_us, units in timeline:
+                if began is None:
+                    began = time.monotonic()
+                wait_s = began + pts_us / 1_000_000 - time.monotonic()
+                if self._stopped.wait(max(0.0, wait_s)):
+                    return
+                if wait_s < -_LATE_S:
+                    began -= wait_s
+                try:
+                    unit = assembler.access_unit(units, pts_us)
+                except annexb.MalformedH264 as error:
+                    raise self._refusal(f"is damaged ({error})") from error
+                if unit is not None:
+                    emit(unit)
+
+    def stop(self) -> None:
+        """End `run` before its next picture."""
+        self._stopped.set()
+
+    def request_keyframe(self) -> None:
+        """Go on with the next IDR of the file."""
+        self._keyframe_wanted = True
+
+    def set_bitrate(self, bitrate_bps: int) -> None:
+        """Nothing: a recording has the bitrate that it has."""
+
+    def _timeline(self) -> Generator[tuple[int, list[bytes]], None, None]:
+        """Yield what is to be shown when, in microseconds since the start, over all loops and jumps."""
+        pts_us: int | None = None
+        while not self._stopped.is_set():
+            with self._open() as container:
+                period_us = round(1_000_000 / _rate(container.streams.video[0]))
+                before_us: int | None = None
+                for at_us, units in self._pictures(container):
+                    if self._stopped.is_set():
+                        return
+                    if self._keyframe_wanted and not _is_idr(units):
+                        before_us = None
+                        continue
+                    self._keyframe_wanted = False
+                    step_us = 0 if before_us is None else at_us - before_us
+                    if not 0 < step_us <= _LONGEST_PAUSE_US:
+                        step_us = period_us
+                    pts_us = 0 if pts_us is None else pts_us + step_us
+                    before_us = at_us
+                    yield pts_us, units
+
+    def _pictures(self, container: InputContainer) -> Iterator[tuple[int, list[bytes]]]:
+        """Yield one pass of the file: microseconds in it, and a picture's NAL units with what an IDR needs."""
+        video = container.streams.video[0]
+        extradata = video.codec_context.extradata or b""
+        try:
+            avc = annexb.avc_config(extradata) if extradata.startswith(b"\x01") else None
+            for index, packet in enumerate(container.demux(video)):
+                sample = bytes(packet)
+                if not sample:
+                    continue  # the demuxer's way to say that the file ends
+                units = list(annexb.avcc_units(sample, avc.length_bytes) if avc else annexb.nal_units(sample))
+                if any(map(annexb.is_b_slice, units)):
+                    raise self._refusal("has B frames, which WebRTC cannot show")
+                if avc and _is_idr(units):
+                    units = [*avc.parameter_sets, *units]
+                at_s = index / _rate(video) if packet.pts is None else packet.pts * packet.time_base
+                yield int(at_s * 1_000_000), units
+        except (annexb.MalformedH264, av.FFmpegError) as error:
+            raise self._refusal(f"is damaged ({error})") from error
+
+    def _open(self) -> InputContainer:
+        try:
+            container = av.open(self._path)
+        except FileNotFoundError as error:
+            raise PermanentCaptureError(f"{self._path}: no such file; camera.source = clip:FILE") from error
+        except PermissionError as error:
+            raise PermanentCaptureError(f"{self._path}: may not be read by this user") from error
+        except (av.FFmpegError, OSError) as error:
+            raise self._refusal("is no video file") from error
+        codecs = [video.codec_context.name for video in container.streams.video]
+        if codecs[:1] != ["h264"]:
+            container.close()
+            raise self._refusal(f"holds {codecs[0]}, not H.264" if codecs else "has no picture in it")
+        return container
+
+    def _refusal(self, reason: str) -> PermanentCaptureError:
+        source = shlex.quote(str(self._path))
+        target = shlex.quote(str(self._path.with_suffix(".camward.mp4")))
+        return PermanentCaptureError(
+            f"{self._path} {reason}; make one that will do: "
+            f"ffmpeg -i {source} -an -c:v libx264 -profile:v baseline -g 60 {target}"
+        )
+
+
+def _rate(video: av.VideoStream) -> Fraction:
+    return video.average_rate or video.guessed_rate or Fraction(25)
+
+
+def _is_idr(units: list[bytes]) -> bool:
+    return any(annexb.nal_type(unit) == annexb.IDR for unit in units)

@@ -1,0 +1,105 @@
+"""Raw pictures to H.264 through FFmpeg, with a keyframe and a new bitrate on request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import cast
+
+import av
+from av.video.frame import PictureType
+
+from agent.capture.source import PermanentCaptureError
+from agent.config import CameraConfig
+from agent.media.access_unit import AccessUnit
+from agent.media.annexb import Assembler, nal_units
+
+MICROSECOND = Fraction(1, 1_000_000)
+
+# Pictures are sent as they come: no B frames, no look-ahead, and one slice thread, which at 720p30 costs least.
+_X264 = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "forced-idr": "1"}
+# The driver's profile by its FFmpeg number, 66 | 1 << 9: constrained baseline.
+_V4L2M2M = {"profile": "578"}
+
+_OPTIONS = {"libx264": _X264, "h264_v4l2m2m": _V4L2M2M}
+
+
+class Encoder:
+    """Encodes the pictures of one source; opened by the first of them, in its size.
+
+    `codecs` are FFmpeg's names, the best first; one that does not open is passed over. Only `request_keyframe`
+    and `set_bitrate` may be called from another thread than `encode`.
+    """
+
+    def __init__(self, config: CameraConfig, *, codecs: tuple[str, ...] = ("libx264",)) -> None:
+        self.codec = codecs[0]
+        self._codecs = codecs
+        self._config = config
+        self._bitrate_bps = config.bitrate_bps
+        self._keyframe_wanted = False
+        self._context: av.VideoCodecContext | None = None
+        self._ceiling_bps = 0
+        self._assembler = Assembler()
+
+    def encode(self, frame: av.VideoFrame, pts_us: int) -> Iterator[AccessUnit]:
+        """Encode one yuv420p picture; `frame` is free again afterwards. Errors: PermanentCaptureError."""
+        context = self._context_for(frame)
+        frame.pts, frame.time_base = pts_us, MICROSECOND
+        frame.pict_type = PictureType.NONE
+        if self._keyframe_wanted:
+            self._keyframe_wanted = False
+            frame.pict_type = PictureType.I
+        for packet in context.encode(frame):
+            at_us = pts_us if packet.pts is None else packet.pts
+            unit = self._assembler.access_unit(nal_units(bytes(packet)), at_us)
+            if unit is not None:
+                yield unit
+
+    def request_keyframe(self) -> None:
+        """Make the next picture an IDR."""
+        self._keyframe_wanted = True
+
+    def set_bitrate(self, bitrate_bps: int) -> None:
+        """Aim at `bitrate_bps` from the next picture on."""
+        self._bitrate_bps = bitrate_bps
+
+    def _context_for(self, frame: av.VideoFrame) -> av.VideoCodecContext:
+        context, bitrate_bps = self._context, self._bitrate_bps
+        if context is not None and context.bit_rate != bitrate_bps:
+            # FFmpeg hands a new bit_rate to a running libx264, up to the VBV's maxrate it was opened with.
+            # Above that, and on V4L2, a fresh context takes over, with a keyframe and the same timeline.
+            if self.codec == "libx264" and bitrate_bps <= self._ceiling_bps:
+                context.bit_rate = bitrate_bps
+            else:
+                context = None
+        if context is None:
+            context = self._context = self._open(frame.width, frame.height, bitrate_bps)
+            self._ceiling_bps = bitrate_bps
+        return context
+
+    def _open(self, width: int, height: int, bitrate_bps: int) -> av.VideoCodecContext:
+        self._context = None  # a V4L2 encoder has to be closed before it can be opened again
+        refusals = []
+        for codec in self._codecs:
+            try:
+                context = cast(av.VideoCodecContext, av.CodecContext.create(codec, "w"))
+                context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+                context.time_base, context.framerate = MICROSECOND, Fraction(self._config.fps)
+                context.bit_rate = bitrate_bps
+                context.gop_size = max(1, round(self._config.keyframe_interval_s * self._config.fps))
+                context.max_b_frames = 0
+                context.thread_count = 1
+                # maxrate equal to bit_rate is CBR to x264, the only mode in which it takes a new bitrate.
+                # Half a second of buffer bounds how long a keyframe holds up what comes after it.
+                vbv = {"maxrate": str(bitrate_bps), "bufsize": str(bitrate_bps // 2)}
+                context.options = _OPTIONS[codec] | vbv
+                context.open()
+            except (av.FFmpegError, ValueError) as error:
+                refusals.append(f"{codec}: {error}")
+                continue
+            self.codec = codec
+            return context
+        raise PermanentCaptureError(
+            f"no H.264 encoder takes {width}x{height} at {self._config.fps} fps ({'; '.join(refusals)}); "
+            "set another camera.width, height or fps, or install PyAV's own wheel, which carries libx264"
+        )

@@ -1,0 +1,47 @@
+"""What every camera kind is to the rest of the agent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from agent.media.access_unit import AccessUnit
+
+
+class CaptureError(Exception):
+    """The camera gives no picture; the message says why and what to do, in one line.
+
+    CaptureError
+    ├── TemporaryCaptureError   worth trying again: busy, unplugged
+    └── PermanentCaptureError   will not pass by itself: a wrong file, a missing encoder, no permission
+    """
+
+
+class TemporaryCaptureError(CaptureError):
+    """The camera may come back by itself: try again, later each time."""
+
+
+class PermanentCaptureError(CaptureError):
+    """Somebody has to do something: do not try again."""
+
+
+class Source(Protocol):
+    """One run of one camera. Made, run once on a thread of its own, stopped; then a new one is made."""
+
+    name: str
+    """What it is, in one line: "pattern 1280x720 at 30 fps, libx264"."""
+
+    def run(self, emit: Callable[[AccessUnit], None]) -> None:
+        """Open the camera and emit, beginning with a keyframe, until `stop`; close what was opened.
+
+        Blocks the calling thread; returns at once if stopped before. Errors: CaptureError.
+        """
+
+    def stop(self) -> None:
+        """End `run` soon. From any thread, never blocks, harmless twice and before `run`."""
+
+    def request_keyframe(self) -> None:
+        """Want the next picture to be a keyframe. From any thread, never blocks."""
+
+    def set_bitrate(self, bitrate_bps: int) -> None:
+        """Aim at `bitrate_bps` from the next picture on, without restart or gap in pts. From any thread."""

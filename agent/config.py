@@ -1,0 +1,201 @@
+"""The device's configuration: frozen dataclasses read from one TOML file.
+
+An error names the key's path, the value that stood there, and what is allowed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message says which key, which value, and what is allowed."""
+
+
+def _setting(default: Any, doc: str, allowed: str, check: Callable[[Any], bool]) -> Any:
+    return field(default=default, metadata={"doc": doc, "allowed": allowed, "check": check})
+
+
+def _required(doc: str, allowed: str, check: Callable[[Any], bool]) -> Any:
+    return field(metadata={"doc": doc, "allowed": allowed, "check": check})
+
+
+def _between(low: float, high: float) -> Callable[[Any], bool]:
+    return lambda value: low <= value <= high
+
+
+def _source(value: str) -> bool:
+    kind, colon, argument = value.partition(":")
+    if colon:
+        return kind in {"clip", "v4l2"} and bool(argument)
+    return kind in {"auto", "pattern", "v4l2", "picamera"}
+
+
+def _pin(value: int | None) -> bool:
+    return value is None or 0 <= value <= 27
+
+
+def _host(value: str) -> bool:
+    try:
+        return bool(value.encode("idna"))
+    except UnicodeError:  # an empty label, or one of more than 63 characters
+        return False
+
+
+def _https(value: str) -> bool:
+    return value.startswith("https://") and len(value) > len("https://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityConfig:
+    """Who the device is, and who says so."""
+
+    root: Path = _required("the fleet's root certificate, PEM", "a path", lambda value: bool(str(value)))
+    est: str = _required("the fleet's enrolment service (EST)", "an https:// address", _https)
+    directory: Path = _setting(
+        Path("/var/lib/camward/identity"),
+        "where keys and certificates are kept",
+        "a path",
+        lambda value: bool(str(value)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerConfig:
+    """The MQTT broker, on TLS with the device's operational certificate."""
+
+    host: str = _required("the broker's host name, as its certificate has it", "a name", _host)
+    port: int = _setting(8883, "the broker's TLS port", "1 to 65535", _between(1, 65535))
+    keepalive_s: int = _setting(30, "MQTT keep alive, seconds", "5 to 1200", _between(5, 1200))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraConfig:
+    """Where the picture comes from, and what it costs."""
+
+    source: str = _setting(
+        "auto",
+        "the camera; auto takes the first real one, else pattern",
+        "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN or picamera",
+        _source,
+    )
+    width: int = _setting(1280, "pixels", "an even number from 64 to 4096", lambda v: 64 <= v <= 4096 and v % 2 == 0)
+    height: int = _setting(720, "pixels", "an even number from 64 to 4096", lambda v: 64 <= v <= 4096 and v % 2 == 0)
+    fps: int = _setting(30, "frames a second", "1 to 120", _between(1, 120))
+    bitrate_bps: int = _setting(2_000_000, "bits a second", "50000 to 50000000", _between(50_000, 50_000_000))
+    keyframe_interval_s: float = _setting(
+        10.0,
+        "a keyframe at the latest after so long; joins ask for their own",
+        "0.5 to 60",
+        _between(0.5, 60),
+    )
+    linger_s: float = _setting(
+        10.0, "the camera sleeps so long after its last viewer, seconds", "0 to 3600", _between(0, 3600)
+    )
+    always_on: bool = _setting(False, "never let the camera sleep", "true or false", lambda value: True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionConfig:
+    """How many may watch, and for how long."""
+
+    max_viewers: int = _setting(10, "viewers at once", "1 to 100", _between(1, 100))
+    max_pending: int = _setting(4, "calls being set up at once", "1 to 100", _between(1, 100))
+    setup_s: float = _setting(15.0, "a call that is not connected by then ends", "1 to 60", _between(1, 60))
+    longest_s: int = _setting(3600, "a session without a fresh grant ends by then", "10 to 86400", _between(10, 86400))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelConfig:
+    """What is wired to the board's pins (BCM numbers)."""
+
+    on_air_pin: int | None = _setting(None, "a light that is on while the camera is", "0 to 27", _pin)
+    privacy_pin: int | None = _setting(None, "a switch to ground that closes the camera", "0 to 27", _pin)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig:
+    """What the journal hears."""
+
+    level: str = _setting(
+        "info",
+        "how much",
+        "debug, info, warning or error",
+        {"debug", "info", "warning", "error"}.__contains__,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole file, a table each."""
+
+    identity: IdentityConfig
+    broker: BrokerConfig
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    session: SessionConfig = field(default_factory=SessionConfig)
+    panel: PanelConfig = field(default_factory=PanelConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+
+
+def load(path: Path) -> Config:
+    """Read and check `path`. Errors: ConfigError, in one line."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file; systemd/agent.toml is one to start from") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    try:
+        return parse(document)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def parse(document: Mapping[str, Any]) -> Config:
+    """Build a Config from what TOML gave. Errors: ConfigError."""
+    tables = {entry.name: entry for entry in dataclasses.fields(Config)}
+    _refuse_unknown("", document, tables)
+    hints = typing.get_type_hints(Config)
+    return Config(**{name: _table(name, hints[name], document.get(name, {})) for name in tables})
+
+
+def _table(path: str, kind: type, values: Any) -> Any:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{path} = {values!r}: a table is wanted, [{path}]")
+    settings = {entry.name: entry for entry in dataclasses.fields(kind)}
+    _refuse_unknown(f"{path}.", values, settings)
+    hints = typing.get_type_hints(kind)
+    given = {}
+    for name, entry in settings.items():
+        if name in values:
+            given[name] = _value(f"{path}.{name}", hints[name], entry, values[name])
+        elif entry.default is dataclasses.MISSING:
+            raise ConfigError(f"{path}.{name} is missing: {entry.metadata['doc']} ({entry.metadata['allowed']})")
+    return kind(**given)
+
+
+def _value(path: str, hint: Any, entry: dataclasses.Field[Any], value: Any) -> Any:
+    wanted = set(typing.get_args(hint)) - {types.NoneType} or {hint}
+    if wanted == {float} and type(value) is int:
+        value = float(value)
+    right_type = type(value) in ({str} if wanted == {Path} else wanted)
+    if not right_type or not entry.metadata["check"](value):
+        raise ConfigError(f"{path} = {value!r} is not allowed: {entry.metadata['allowed']}")
+    return Path(value) if wanted == {Path} else value
+
+
+def _refuse_unknown(prefix: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"allowed are {', '.join(known)}"
+            shown = name if name.isprintable() else repr(name)  # a quoted TOML key may hold a line break
+            raise ConfigError(f"{prefix}{shown} is not a setting: {hint}")

@@ -1,0 +1,1 @@
+"""GPIO: the on-air light and the privacy switch."""

@@ -1,0 +1,1 @@
+"""systemd: readiness, the watchdog and the journal."""

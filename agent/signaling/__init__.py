@@ -1,0 +1,1 @@
+"""The MQTT connection and what arrives on it."""

@@ -1,0 +1,244 @@
+"""The MQTT connection: mTLS with the operational certificate, a will, presence, and a bounded way in and out.
+
+It connects again for ever, with jittered backoff; MQTT 5 first, 3.1.1 where the broker has no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from agent.config import BrokerConfig
+from agent.tasks import end
+from protocol import topics
+from protocol.jws import MAX_MESSAGE
+
+_LOG: Final = logging.getLogger(__name__)
+_V5: Final = aiomqtt.ProtocolVersion.V5
+_FIRST_RETRY_S: Final = 1.0
+_LONGEST_RETRY_S: Final = 60.0
+_TIMEOUT_S: Final = 10.0
+_FAREWELL_S: Final = 3.0
+_OVERHEAD: Final = 1024  # a packet's header, topic and properties
+_QUEUED: Final = 256  # messages each way; what does not fit is dropped and counted: a caller asks again
+
+
+class _Socket(ssl.SSLSocket):
+    """A broker that takes the TCP connection and stalls TLS holds a thread for so long, and no longer."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        before = self.gettimeout()
+        self.settimeout(_TIMEOUT_S)
+        super().do_handshake(block)
+        self.settimeout(before)
+
+
+class _Incoming(asyncio.Queue[aiomqtt.Message]):
+    """Counts what does not fit, where aiomqtt would log a line for each: whoever floods us writes no journal."""
+
+    def __init__(self, maxsize: int, drop: Callable[[], None]) -> None:
+        super().__init__(maxsize)
+        self._drop = drop
+
+    def put_nowait(self, item: aiomqtt.Message) -> None:
+        if self.full():
+            self._drop()
+        else:
+            super().put_nowait(item)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """What the link signs anew at each connection: the will, and the status that it is the end of."""
+
+    online: Callable[[], str]
+    offline: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outgoing:
+    topic: str
+    message: Callable[[], str]  # made when it is sent, so that a status is never older than its place in the queue
+    retain: bool = False
+
+
+class Link:
+    """One device's connection to its broker. `receive` gets each message that arrives on the call topic."""
+
+    def __init__(
+        self,
+        config: BrokerConfig,
+        *,
+        device: str,
+        root: Path,
+        presence: Presence,
+        receive: Callable[[bytes], None],
+        on_state: Callable[[bool], None],
+    ) -> None:
+        self._config = config
+        self._device = device
+        self._root = root
+        self._presence = presence
+        self._receive = receive
+        self._on_state = on_state
+        self._out: asyncio.Queue[_Outgoing] = asyncio.Queue(_QUEUED)
+        self._version = _V5
+        self._restart = asyncio.Event()
+        self._left = False
+        self.connected = False
+        self.dropped = 0
+
+    async def run(self, credentials: Callable[[], Path]) -> None:
+        """Stay connected until cancelled; then say goodbye. `credentials` names the PEM (key and chain) to use now."""
+        retry_s = _FIRST_RETRY_S
+        fault = ""
+        while True:
+            self._restart.clear()
+            try:
+                async with await self._client(credentials()) as client:
+                    retry_s, fault = _FIRST_RETRY_S, ""
+                    await self._serve(client)
+            except (aiomqtt.MqttError, OSError) as error:
+                if self._version is _V5 and _unsupported(error):
+                    self._version = aiomqtt.ProtocolVersion.V311
+                    continue
+                if str(error) != fault:
+                    fault = str(error)
+                    _LOG.warning("broker %s:%d: %s; trying again", self._config.host, self._config.port, fault)
+                await asyncio.sleep(retry_s * random.uniform(0.5, 1.5))  # noqa: S311  # spreads a fleet, hides nothing
+                retry_s = min(retry_s * 2, _LONGEST_RETRY_S)
+
+    def reconnect(self) -> None:
+        """Connect anew, with whatever credentials are current then."""
+        self._restart.set()
+
+    def reply(self, caller: str, message: str) -> None:
+        """Send one caller a signed message. Dropped, and counted, when the queue is full or nobody is connected."""
+        self._send(_Outgoing(topic=topics.reply(self._device, caller), message=lambda: message))
+
+    def announce(self) -> None:
+        """Publish the status anew, retained; a connection that is still to come does so by itself."""
+        if not self._left:
+            self._send(self._status(self._presence.online))
+
+    def leave(self) -> None:
+        """Publish the offline status, retained, and no other after it: what comes next is the end."""
+        self._left = True
+        self._send(self._status(self._presence.offline))
+
+    def _status(self, message: Callable[[], str]) -> _Outgoing:
+        return _Outgoing(topic=topics.status(self._device), message=message, retain=True)
+
+    def _send(self, outgoing: _Outgoing) -> None:
+        if not self.connected or self._out.full():
+            self._drop()
+        else:
+            self._out.put_nowait(outgoing)
+
+    def _drop(self) -> None:
+        self.dropped += 1
+
+    async def _client(self, credentials: Path) -> aiomqtt.Client:
+        context = await asyncio.to_thread(self._tls, credentials)
+        will = aiomqtt.Will(topics.status(self._device), self._presence.offline(), qos=1, retain=True)
+        options: dict[str, Any] = {"properties": _limits()} if self._version is _V5 else {"clean_session": True}
+        options["queue_type"] = lambda maxsize: _Incoming(maxsize, self._drop)
+        return aiomqtt.Client(
+            self._config.host,
+            self._config.port,
+            identifier=self._device,
+            protocol=self._version,
+            will=will,
+            keepalive=self._config.keepalive_s,
+            timeout=_TIMEOUT_S,
+            tls_context=context,
+            max_queued_incoming_messages=_QUEUED,
+            max_queued_outgoing_messages=_QUEUED,
+            **options,
+        )
+
+    async def _serve(self, client: aiomqtt.Client) -> None:
+        await client.subscribe(topics.call(self._device), qos=1)
+        await self._publish(client, self._status(self._presence.online))
+        if self._restart.is_set():
+            return  # asked for on the way here: this connection shows the credentials of before, and proves no others
+        self._set_connected(True)
+        _LOG.info(
+            "connected to broker %s:%d, MQTT %s",
+            self._config.host,
+            self._config.port,
+            "5" if self._version is _V5 else "3.1.1",
+        )
+        tasks = [
+            asyncio.create_task(self._read(client), name="mqtt-read"),
+            asyncio.create_task(self._write(client), name="mqtt-write"),
+            asyncio.create_task(self._restart.wait(), name="mqtt-restart"),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        except asyncio.CancelledError:
+            await end(tasks[1])
+            with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+                await self._farewell(client)
+            raise
+        finally:
+            self._set_connected(False)
+            await end(*tasks)
+
+    async def _read(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            if isinstance(message.payload, bytes) and len(message.payload) <= MAX_MESSAGE:
+                self._receive(message.payload)
+            else:
+                self._drop()
+
+    async def _write(self, client: aiomqtt.Client) -> None:
+        while True:
+            await self._publish(client, await self._out.get())
+
+    async def _farewell(self, client: aiomqtt.Client) -> None:
+        """What was said before the end still goes out, the byes first, then the offline status."""
+        async with asyncio.timeout(_FAREWELL_S):
+            while not self._out.empty():
+                await self._publish(client, self._out.get_nowait())
+            await self._publish(client, self._status(self._presence.offline))
+
+    async def _publish(self, client: aiomqtt.Client, outgoing: _Outgoing) -> None:
+        await client.publish(outgoing.topic, outgoing.message(), qos=1, retain=outgoing.retain)
+
+    def _tls(self, credentials: Path) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=str(self._root))
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(credentials)
+        context.sslsocket_class = _Socket
+        return context
+
+    def _set_connected(self, connected: bool) -> None:
+        if connected != self.connected:
+            self.connected = connected
+            self._on_state(connected)
+
+
+def _limits() -> Properties:
+    """What a broker that has MQTT 5 keeps away from us (section 3.1.2.11.4): nobody's message fills the memory."""
+    limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types here
+    limits.MaximumPacketSize = MAX_MESSAGE + _OVERHEAD
+    return limits
+
+
+def _unsupported(error: Exception) -> bool:
+    """The broker has no MQTT 5: reason code 132, also as paho reads a 3.1.1 broker's refusal."""
+    return isinstance(error, aiomqtt.MqttCodeError) and getattr(error.rc, "value", error.rc) == 132

@@ -1,0 +1,132 @@
+"""One viewer: from a verified call to the last packet."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aiortc import RTCRtpSender, RTCSessionDescription
+from aiortc.sdp import candidate_from_sdp
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from agent.media.stream import Stream
+from agent.tasks import end
+from agent.webrtc import seams
+from agent.webrtc.addresses import may_probe
+from agent.webrtc.sdp import MAX_CANDIDATES, check_offer
+from agent.webrtc.track import FeedTrack
+from protocol.errors import Refused
+
+_LOG: Final = logging.getLogger(__name__)
+_CLOSE_S: Final = 5.0  # a connection that does not close by then is left to the garbage collector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a session is opened with."""
+
+    sid: str
+    viewer: str  # the viewer's key, as its thumbprint: who may follow up
+    offer: str
+    setup_s: float
+    life_s: float
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+
+class Session:
+    """Answers one offer, streams until it ends, and gives back the reason why it did."""
+
+    def __init__(
+        self, terms: Terms, stream: Stream, *, now: Callable[[], float], on_connected: Callable[[], None]
+    ) -> None:
+        self.terms = terms
+        self.connected = False
+        self._stream = stream
+        self._now = now
+        self._on_connected = on_connected
+        self._peer = seams.peer_connection(terms.key, terms.certificate)
+        self._track = FeedTrack(stream)
+        self._candidates: asyncio.Queue[str] = asyncio.Queue(MAX_CANDIDATES)  # more than that are not probed
+        self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._settled = asyncio.Event()  # connected, or ended before that
+
+    async def run(self, answered: Callable[[str], None]) -> str:
+        """Serve this viewer; `answered` gets the SDP. Returns the reason of the end, one of BYE_REASONS."""
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            async with asyncio.timeout(self.terms.setup_s):
+                answered(await self._negotiate())
+                tasks.append(asyncio.create_task(self._probe(), name=f"candidates-{self.terms.sid}"))
+                await self._settled.wait()
+            if not self._end.done():
+                self.connected = True
+                self._on_connected()
+            async with asyncio.timeout(self.terms.life_s):
+                return await self._end
+        except Refused as refusal:
+            _LOG.info("session %s: %s", self.terms.sid, refusal)
+            return refusal.reason
+        except TimeoutError:
+            return "expired" if self.connected else "setup-timeout"
+        finally:
+            await end(*tasks)
+            self._track.stop()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_S):
+                    await self._peer.close()
+
+    def end(self, reason: str) -> None:
+        """Let `run` come to its end for this reason; the first reason counts."""
+        if not self._end.done():
+            self._end.set_result(reason)
+            self._settled.set()
+
+    def add_candidate(self, candidate: str) -> None:
+        """Take a viewer's candidate (RFC 8839 candidate-attribute); what may not be probed is passed over."""
+        if candidate and not self._candidates.full():
+            self._candidates.put_nowait(candidate)
+
+    async def _negotiate(self) -> str:
+        offer = check_offer(self.terms.offer)
+        for candidate in offer.candidates:
+            self.add_candidate(candidate)
+        self._mid = offer.mid
+        peer = self._peer
+        peer.add_listener("connectionstatechange", self._on_state)
+        try:
+            # Before the remote description: else H.264 goes out under the payload type of VP8.
+            transceiver = peer.addTransceiver(self._track, direction="sendonly")
+            codecs = RTCRtpSender.getCapabilities("video").codecs
+            transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "video/H264"])
+            seams.on_keyframe_request(transceiver.sender, lambda: self._stream.request_keyframe("pli", self._now()))
+            await peer.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
+            await peer.setLocalDescription(await peer.createAnswer())
+        except Exception as error:  # aiortc's parser raises seven kinds of exception for bad SDP
+            raise Refused("failed", f"the offer cannot be answered ({type(error).__name__})") from error
+        return peer.localDescription.sdp
+
+    async def _probe(self) -> None:
+        """Hand candidates to ICE one by one: a name to resolve holds up its followers, never the answer."""
+        while True:
+            try:
+                candidate = candidate_from_sdp((await self._candidates.get()).removeprefix("candidate:"))
+            except (ValueError, IndexError, AssertionError):
+                continue
+            if candidate.protocol.lower() == "udp" and may_probe(candidate.ip, candidate.port):
+                candidate.sdpMid = self._mid
+                await self._peer.addIceCandidate(candidate)
+
+    def _on_state(self) -> None:
+        state = self._peer.connectionState
+        if state == "connected":
+            self._settled.set()
+        elif state == "failed":
+            self.end("failed")  # also a DTLS fingerprint that is not the offer's: aiortc itself would stay open
+        elif state == "closed":
+            self.end("left")

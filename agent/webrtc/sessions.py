@@ -1,0 +1,109 @@
+"""All sessions of the device: how many there may be, and what each one's end sets free."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from agent.config import SessionConfig
+from agent.media.stream import Stream
+from agent.webrtc.session import Session, Terms
+from protocol.errors import Refused
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Sessions:
+    """Opens sessions within the configured caps; each runs in a task of its own and takes itself off the list."""
+
+    def __init__(
+        self,
+        config: SessionConfig,
+        stream: Stream,
+        *,
+        now: Callable[[], float],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._stream = stream
+        self._now = now
+        self._on_change = on_change
+        self._open: dict[str, tuple[Session, asyncio.Task[None]]] = {}
+        self._closed = False
+
+    def __len__(self) -> int:
+        """How many there are, connected or about to be."""
+        return len(self._open)
+
+    @property
+    def viewers(self) -> int:
+        """How many are connected."""
+        return sum(session.connected for session, _ in self._open.values())
+
+    def viewer_of(self, sid: str) -> str | None:
+        """The key that may follow up on a session; None when there is no such session."""
+        entry = self._open.get(sid)
+        return entry[0].terms.viewer if entry else None
+
+    def open(self, terms: Terms, *, answered: Callable[[str], None], ended: Callable[[str], None]) -> None:
+        """Start to serve a verified call. `answered` gets the SDP, `ended` the reason. Errors: Refused.
+
+        When all places are taken, a viewer's own oldest session makes room for its new one.
+        """
+        if self._closed:
+            raise Refused("shutdown", "the device is closing")
+        if terms.sid in self._open:
+            raise Refused("failed", "a session under this sid is open")
+        if len(self._open) - self.viewers >= self._config.max_pending:
+            raise Refused("busy", "too many calls are being set up")
+        if len(self._open) >= self._config.max_viewers:
+            own = next((entry for entry, _ in self._open.values() if entry.terms.viewer == terms.viewer), None)
+            if own is None:
+                raise Refused("busy", "all places are taken")
+            own.end("replaced")
+        session = Session(terms, self._stream, now=self._now, on_connected=lambda: self._connected(terms.sid))
+        task = asyncio.create_task(self._serve(session, answered, ended), name=f"session-{terms.sid}")
+        self._open[terms.sid] = session, task
+        self._on_change()
+
+    def add_candidate(self, sid: str, candidate: str) -> None:
+        """Hand a verified candidate to its session, if that is still there."""
+        if entry := self._open.get(sid):
+            entry[0].add_candidate(candidate)
+
+    def end(self, sid: str, reason: str) -> None:
+        """End one session, if it is still there."""
+        if entry := self._open.get(sid):
+            entry[0].end(reason)
+
+    def end_each(self, reason: str) -> None:
+        """Let every session come to its end."""
+        for session, _ in self._open.values():
+            session.end(reason)
+
+    async def end_all(self, reason: str) -> None:
+        """End every session, let no other begin, and wait until all of them have let go."""
+        self._closed = True
+        tasks = [task for _, task in self._open.values()]
+        self.end_each(reason)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, session: Session, answered: Callable[[str], None], ended: Callable[[str], None]) -> None:
+        sid = session.terms.sid
+        reason = "failed"
+        try:
+            reason = await session.run(answered)
+        except Exception:  # noqa: BLE001  # one viewer's fault is not the others'
+            _LOG.exception("session %s ended by a fault of ours", sid)
+        finally:
+            was_connected = session.connected
+            del self._open[sid]
+            _LOG.info("viewer %s: %s", "left" if was_connected else "not connected", reason)
+            ended(reason)
+            self._on_change()
+
+    def _connected(self, sid: str) -> None:
+        _LOG.info("viewer joined, %d watching", self.viewers)
+        self._on_change()

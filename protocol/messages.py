@@ -1,0 +1,261 @@
+"""The messages between device, fleet and viewer: what each carries, and how strictly it is read.
+
+Unknown members are passed over, so that a version can grow; a known one of the wrong type refuses the message.
+Signatures are `protocol.jws`'s business: a `parse` here gets a payload that somebody has believed, or is about to.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from protocol.errors import Malformed
+from protocol.names import check_caller, check_device_id
+
+MAX_SDP: Final = 32 * 1024
+MAX_GRANT_S: Final = 300
+BYE_REASONS: Final = frozenset(
+    {
+        "busy",
+        "expired",
+        "forbidden",
+        "privacy",
+        "codec",
+        "setup-timeout",
+        "revoked",
+        "shutdown",
+        "replaced",
+        "left",
+        "failed",
+    }
+)
+SCOPES: Final = frozenset({"live", "snapshot", "control", "talk"})
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")  # JSON can escape half a character, and no encoder takes one
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Presence, retained; signed by the device."""
+
+    device: str
+    presence: str  # online or offline
+    iat: int  # seconds since 1970
+    challenge: str  # what an offer must name; empty when offline
+    viewers: int
+    camera: str  # where the picture comes from, for people
+    software: str
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Self:
+        """Errors: Malformed."""
+        read = _Reader(payload)
+        return cls(
+            device=check_device_id(read.text("device", 26)),
+            presence=read.one_of("presence", {"online", "offline"}),
+            iat=read.integer("iat"),
+            challenge=read.text("challenge", 64, empty=True),
+            viewers=read.integer("viewers", most=1000),
+            camera=read.text("camera", 64, empty=True),
+            software=read.text("software", 64, empty=True),
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """The JSON object to sign."""
+        return _payload(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What one viewer's key may do with one device, and until when; signed by an authoriser (RFC 7519, RFC 7800)."""
+
+    iss: str
+    sub: str
+    aud: str  # the device
+    scope: frozenset[str]
+    iat: int
+    exp: int
+    jti: str
+    jkt: str  # RFC 7638 thumbprint of the viewer's key, in cnf
+    session_s: int  # how long a session under this grant may live
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Self:
+        """Errors: Malformed, also for a life of more than MAX_GRANT_S."""
+        read = _Reader(payload)
+        grant = cls(
+            iss=read.text("iss", 128),
+            sub=read.text("sub", 128),
+            aud=check_device_id(read.text("aud", 26)),
+            scope=frozenset(read.text("scope", 128).split(" ")),
+            iat=read.integer("iat"),
+            exp=read.integer("exp"),
+            jti=read.text("jti", 64),
+            jkt=_Reader(read.table("cnf")).base64url("jkt", 43, 43),
+            session_s=read.integer("session_s", most=86_400),
+        )
+        if not 0 < grant.exp - grant.iat <= MAX_GRANT_S:
+            raise Malformed(f"a grant lives for at most {MAX_GRANT_S} s")
+        return grant
+
+    def payload(self) -> dict[str, Any]:
+        """The JSON object to sign."""
+        members = _payload(self)
+        members["scope"] = " ".join(sorted(self.scope))
+        members["cnf"] = {"jkt": members.pop("jkt")}
+        return members
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A viewer's call; signed by the key that its grant names."""
+
+    device: str
+    sid: str  # 128 random bits
+    challenge: str  # the one in the device's status
+    grant: str  # a compact JWS
+    sdp: str
+    reply: str  # the caller whose reply topic the answer goes to
+    stream: str
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Self:
+        """Errors: Malformed."""
+        read = _Reader(payload)
+        return cls(
+            device=check_device_id(read.text("device", 26)),
+            sid=read.base64url("sid", 22, 22),
+            challenge=read.base64url("challenge", 22, 64),
+            grant=read.text("grant", 16_384),
+            sdp=read.text("sdp", MAX_SDP),
+            reply=check_caller(read.text("reply", 63)),
+            stream=read.one_of("stream", {"main", "sub"}),
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """The JSON object to sign."""
+        return _payload(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The device's answer to one offer; signed with its operational key."""
+
+    device: str
+    sid: str
+    offer_sha256: str
+    sdp: str
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Self:
+        """Errors: Malformed."""
+        read = _Reader(payload)
+        return cls(
+            device=check_device_id(read.text("device", 26)),
+            sid=read.base64url("sid", 22, 22),
+            offer_sha256=read.base64url("offer_sha256", 43, 43),
+            sdp=read.text("sdp", MAX_SDP),
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """The JSON object to sign."""
+        return _payload(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One ICE candidate of either side (RFC 8840); an empty one ends them."""
+
+    sid: str
+    seq: int  # rises with each candidate and bye of one side
+    candidate: str
+    mid: str
+    mline: int
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Self:
+        """Errors: Malformed."""
+        read = _Reader(payload)
+        return cls(
+            sid=read.base64url("sid", 22, 22),
+            seq=read.integer("seq", most=1_000_000),
+            candidate=read.text("candidate", 512, empty=True),
+            mid=read.text("mid", 32, empty=True),
+            mline=read.integer("mline", most=16),
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """The JSON object to sign."""
+        return _payload(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bye:
+    """The end of a session, or the refusal of a call, with its reason."""
+
+    sid: str
+    seq: int
+    reason: str
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Self:
+        """Errors: Malformed."""
+        read = _Reader(payload)
+        return cls(
+            sid=read.base64url("sid", 22, 22),
+            seq=read.integer("seq", most=1_000_000),
+            reason=read.one_of("reason", BYE_REASONS),
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """The JSON object to sign."""
+        return _payload(self)
+
+
+def kind_of(message: Status | Grant | Offer | Answer | Candidate | Bye) -> str:
+    """Name a message's kind, as its `typ` has it."""
+    return type(message).__name__.lower()
+
+
+def _payload(message: Any) -> dict[str, Any]:
+    return {field.name: getattr(message, field.name) for field in dataclasses.fields(message)}
+
+
+class _Reader:
+    """Takes members out of a JSON object; what is missing or of another type refuses the message."""
+
+    def __init__(self, payload: Mapping[str, Any]) -> None:
+        self._payload = payload
+
+    def text(self, name: str, most: int, *, empty: bool = False) -> str:
+        value = self._payload.get(name)
+        if not isinstance(value, str) or len(value) > most or (not value and not empty) or _SURROGATE.search(value):
+            raise Malformed(f"{name} is a string of at most {most} characters")
+        return value
+
+    def base64url(self, name: str, least: int, most: int) -> str:
+        value = self.text(name, most)
+        if len(value) < least or not _BASE64URL.fullmatch(value):
+            raise Malformed(f"{name} is base64url of {least} to {most} characters")
+        return value
+
+    def integer(self, name: str, most: int = 2**53) -> int:
+        value = self._payload.get(name)
+        if type(value) is not int or not 0 <= value <= most:
+            raise Malformed(f"{name} is an integer from 0 to {most}")
+        return value
+
+    def one_of(self, name: str, allowed: set[str] | frozenset[str]) -> str:
+        value = self.text(name, 64)
+        if value not in allowed:
+            raise Malformed(f"{name} is one of {', '.join(sorted(allowed))}")
+        return value
+
+    def table(self, name: str) -> Mapping[str, Any]:
+        value = self._payload.get(name)
+        if not isinstance(value, dict):
+            raise Malformed(f"{name} is an object")
+        return value

@@ -1,0 +1,1 @@
+"""The fleet side: CA, EST, registry, grants, the page's server and gateway, broker rules."""

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+
+import pytest
+
+from agent.capture import camera as camera_module
+from agent.capture.run import BOUND
+from agent.capture.source import PermanentCaptureError, TemporaryCaptureError
+from tests.agent.capture.bench import fails, running, shows
+from tests.agent.capture.scripted import Emit, Scripted
+
+
+async def test_a_temporary_fault_is_told_once_and_tried_again_until_it_passes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "agent.capture")
+    busy = fails(TemporaryCaptureError("/dev/video0: busy"))
+    async with running(busy, busy, Scripted.steady) as (bench, _):
+        feed = bench.watch()
+        await bench.state("waiting")
+        assert bench.camera.fault == "/dev/video0: busy"
+        await bench.pictures(feed, 2, within_s=8)
+
+        tried = [("starting", None), ("waiting", "/dev/video0: busy")]
+        assert bench.states == [*tried, *tried, ("starting", None), ("streaming", None)]
+        assert len(bench.sources) == 3
+        assert sum("busy" in record.getMessage() for record in caplog.records) == 1
+
+
+@pytest.mark.alone
+async def test_tries_come_later_each_time_and_at_once_again_after_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random, "uniform", lambda low, high: low)
+    busy = fails(TemporaryCaptureError("busy"))
+    async with running(busy, busy, shows(1, TemporaryCaptureError("unplugged")), Scripted.steady) as (bench, _):
+        began = time.monotonic()
+        bench.watch()
+        tried: list[float] = []
+        for count in range(1, 5):
+            await bench.until(lambda count=count: len(bench.sources) == count)  # type: ignore[misc]
+            tried.append(time.monotonic() - began)
+
+    assert tried == pytest.approx([0, 0.5, 1.5, 2.0], abs=0.3)
+
+
+async def test_pictures_go_on_with_rising_timestamps_after_a_fault() -> None:
+    async with running(shows(3, TemporaryCaptureError("unplugged")), Scripted.steady) as (bench, _):
+        seen = await bench.pictures(bench.watch(), 6, within_s=5)
+
+    assert seen == sorted(set(seen))
+    assert 400_000 < seen[3] - seen[2] < 2_500_000
+
+
+async def test_a_source_that_just_ends_is_a_fault_that_passes() -> None:
+    async with running(shows(1), Scripted.steady) as (bench, _):
+        feed = bench.watch()
+        await bench.state("waiting")
+        assert bench.camera.fault == "scripted: for a test ended by itself"
+        await bench.pictures(feed, 3)
+
+
+async def test_nobody_waits_for_a_camera_that_nobody_watches() -> None:
+    async with running(fails(TemporaryCaptureError("busy")), linger_s=0) as (bench, _):
+        feed = bench.watch()
+        await bench.state("waiting")
+        bench.leave(feed)
+        await bench.state("asleep", within_s=0.3)
+
+        assert bench.camera.fault is None
+
+
+async def test_a_permanent_fault_ends_the_camera() -> None:
+    async with running(fails(PermanentCaptureError("no such file"))) as (bench, task):
+        bench.watch()
+        with pytest.raises(PermanentCaptureError, match="no such file"):
+            await asyncio.wait_for(task, 3)
+
+
+async def test_a_source_that_breaks_ends_the_camera_with_its_own_error() -> None:
+    async with running(fails(KeyError("a bug"))) as (bench, task):
+        bench.watch()
+        with pytest.raises(KeyError):
+            await asyncio.wait_for(task, 3)
+
+
+async def test_a_loop_that_is_far_behind_loses_pictures_up_to_a_keyframe() -> None:
+    standing, posted, again = threading.Event(), threading.Event(), threading.Event()
+
+    def flood(source: Scripted, emit: Emit) -> None:
+        standing.wait(5)
+        for _ in range(BOUND + 20):
+            emit(source.picture())
+        posted.set()
+        again.wait(5)
+        source.steady(emit)
+
+    async with running(flood) as (bench, _):
+        feed = bench.watch()
+        await bench.until(lambda: bench.sources != [])
+        standing.set()
+        assert posted.wait(5)  # the loop stands still right here, while the source goes on
+        await bench.until(lambda: bench.camera.last_frame_at is not None)
+        queued = list(iter(feed.pop, None))
+        again.set()
+        await bench.until(lambda: (unit := feed.pop()) is not None and unit.keyframe)
+
+        assert len(queued) == BOUND
+        assert bench.camera.dropped == 20 + 1  # the last one showed that there was room again
+        assert bench.sources[0].keyframes_requested == 1
+
+
+async def test_a_source_that_hangs_ends_the_camera_instead_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera_module, "STOP_S", 0.2)
+    freed = threading.Event()
+
+    def hang(source: Scripted, emit: Emit) -> None:
+        emit(source.picture())
+        freed.wait(10)
+
+    async with running(hang, linger_s=0) as (bench, task):
+        feed = bench.watch()
+        await bench.state("streaming")
+        bench.leave(feed)
+        with pytest.raises(PermanentCaptureError, match=r"scripted: for a test did not stop within 0\.2 s"):
+            await asyncio.wait_for(task, 3)
+        freed.set()
+        await bench.until(lambda: "camera" not in [thread.name for thread in threading.enumerate()])

@@ -1,0 +1,151 @@
+"""What every Source keeps, and the fake as well.
+
+v4l2 and picamera are not here: without a driver they have no picture. Both are unproven until hw-tests runs
+this contract on real devices; what they do without one stands in test_v4l2.py and test_picamera.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.capture.clip import Clip
+from agent.capture.pattern import Pattern
+from agent.capture.source import Source
+from agent.config import CameraConfig
+from agent.media import annexb
+from tests.agent.capture.scripted import Scripted
+from tests.agent.capture.watching import decoded, watched
+from tests.kit import clips
+
+PATTERN = CameraConfig(source="pattern", width=640, height=360, fps=30, bitrate_bps=1_000_000)
+
+# The clips have a keyframe every 20 pictures, so that loops and jumps happen while a test looks.
+MAKERS: dict[str, Callable[[Path], Callable[[], Source]]] = {
+    "pattern": lambda directory: lambda: Pattern(PATTERN),
+    "clip of an MP4 file": lambda directory: _clip(directory / "clip.mp4"),
+    "clip of a raw Annex B file": lambda directory: _clip(directory / "clip.h264"),
+    "clip of an MPEG-TS file": lambda directory: _clip(directory / "clip.ts"),
+    "the scripted fake": lambda directory: Scripted,
+}
+RATES = {"pattern": 30, "the scripted fake": 30}
+
+
+def _clip(path: Path) -> Callable[[], Source]:
+    clips.remuxed(path, pictures=20, passes=2)
+    return lambda: Clip(path)
+
+
+def _open_files() -> list[str]:
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
+
+
+@pytest.fixture(params=MAKERS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def make(kind: str, tmp_path: Path) -> Callable[[], Source]:
+    return MAKERS[kind](tmp_path)
+
+
+def test_the_first_picture_comes_soon_as_a_keyframe_with_its_parameter_sets(make: Callable[[], Source]) -> None:
+    with watched(make()) as watch:
+        first = watch.wait(lambda units: len(units) >= 1, within_s=3)[0]
+
+    kinds = [annexb.nal_type(unit) for unit in annexb.nal_units(first.data)]
+    assert first.keyframe
+    assert kinds[:2] == [annexb.SPS, annexb.PPS]
+    assert annexb.IDR in kinds
+
+
+def test_what_comes_is_annex_b_that_decodes_to_every_picture(make: Callable[[], Source]) -> None:
+    with watched(make()) as watch:
+        units = watch.wait(lambda units: len(units) >= 45)
+
+    assert len(decoded(units)) == len(units)
+    assert all(unit.data.startswith(annexb.START_CODE) for unit in units)
+    for unit in units:
+        kinds = {annexb.nal_type(part) for part in annexb.nal_units(unit.data)}
+        assert unit.keyframe == (annexb.IDR in kinds)
+
+
+@pytest.mark.alone
+def test_pts_rises_strictly_at_the_nominal_rate_and_keeps_to_the_clock(kind: str, make: Callable[[], Source]) -> None:
+    fps = RATES.get(kind, 25)
+    with watched(make()) as watch:
+        watch.wait(lambda units: units[-1:] != [] and units[-1].pts_us >= 2_000_000, within_s=5)
+
+    stamps = [unit.pts_us for unit in watch.units]
+    steps = [after - before for before, after in itertools.pairwise(stamps)]
+    assert min(steps) > 0
+    assert sorted(steps)[len(steps) // 2] == pytest.approx(1_000_000 / fps, rel=0.02)
+    elapsed_s = watch.times[-1] - watch.times[0]
+    assert (stamps[-1] - stamps[0]) / 1e6 == pytest.approx(elapsed_s, abs=0.2)
+
+
+def test_a_keyframe_comes_within_three_pictures_of_the_request(make: Callable[[], Source]) -> None:
+    with watched(make()) as watch:
+        asked_at = len(watch.wait(lambda units: len(units) >= 5))
+        watch.source.request_keyframe()
+        units = watch.wait(lambda units: len(units) >= asked_at + 3)
+        later = watch.wait(lambda units: len(units) >= asked_at + 12)
+
+    assert sum(unit.keyframe for unit in units[asked_at:]) == 1
+    steps = [after.pts_us - before.pts_us for before, after in itertools.pairwise(later)]
+    assert min(steps) > 0
+    assert max(steps) < 150_000
+    assert len(decoded(later)) == len(later)
+
+
+def test_a_new_bitrate_leaves_no_gap(make: Callable[[], Source]) -> None:
+    with watched(make()) as watch:
+        watch.wait(lambda units: len(units) >= 5)
+        for bitrate_bps in (300_000, 100_000_000, 500_000):
+            watch.source.set_bitrate(bitrate_bps)
+            count = len(watch.units) + 5
+            watch.wait(lambda units, count=count: len(units) >= count)  # type: ignore[misc]
+
+    steps = [after.pts_us - before.pts_us for before, after in itertools.pairwise(watch.units)]
+    assert min(steps) > 0
+    assert max(steps) < 200_000
+    assert len(decoded(watch.units)) == len(watch.units)
+
+
+def test_stop_ends_the_run_and_leaves_nothing_open(make: Callable[[], Source]) -> None:
+    with watched(make()) as watch:  # what a first run of any kind loads stays loaded
+        watch.wait(lambda units: len(units) >= 1)
+    threads, open_files = set(threading.enumerate()), _open_files()
+
+    with watched(make()) as watch:
+        watch.wait(lambda units: len(units) >= 3)
+        watch.source.stop()
+        watch.source.stop()
+        assert watch.ended(within_s=1)
+
+    assert watch.error is None
+    assert set(threading.enumerate()) == threads
+    assert _open_files() == open_files
+
+
+def test_a_source_stopped_before_its_run_returns_at_once_without_a_picture(make: Callable[[], Source]) -> None:
+    source = make()
+    source.stop()
+    with watched(source) as watch:
+        assert watch.ended(within_s=1)
+
+    assert watch.units == []
+    assert watch.error is None
+
+
+def test_a_new_source_runs_after_the_old_one_stopped(make: Callable[[], Source]) -> None:
+    for _ in range(2):
+        with watched(make()) as watch:
+            units = watch.wait(lambda units: len(units) >= 2)
+        assert units[0].keyframe
+        assert units[0].pts_us == 0

@@ -1,0 +1,101 @@
+"""The V4L2 source without a V4L2 driver: its errors, and its two paths with a file where the camera would be.
+
+What needs a driver (negotiation, controls, timestamps, unplugging) is unproven until hw-tests runs it.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+from pathlib import Path
+
+import av
+import pytest
+from av.container import InputContainer
+
+from agent.capture.source import PermanentCaptureError, TemporaryCaptureError
+from agent.capture.v4l2 import V4l2, capture_error
+from agent.config import CameraConfig
+from agent.media.access_unit import AccessUnit
+from tests.agent.capture.watching import decoded
+from tests.kit import clips
+
+CONFIG = CameraConfig(source="v4l2", width=640, height=360, fps=25, bitrate_bps=1_000_000)
+
+
+def _played(path: Path) -> tuple[V4l2, list[AccessUnit]]:
+    """Run the source with the file at `path` as its camera, to the end of the file."""
+    opened: list[InputContainer] = []
+
+    def open_file(device: Path, config: CameraConfig) -> InputContainer:
+        opened.append(av.open(path))
+        return opened[0]
+
+    source, units = V4l2(CONFIG, Path("/dev/video0"), open_input=open_file), list[AccessUnit]()
+    with pytest.raises(TemporaryCaptureError, match="/dev/video0: the camera gives no more pictures"):
+        source.run(units.append)
+    return source, units
+
+
+def test_a_cameras_own_h264_goes_out_as_it_is(tmp_path: Path) -> None:
+    source, units = _played(clips.remuxed(tmp_path / "camera.h264", pictures=20))
+
+    assert "its own H.264" in source.name
+    assert len(decoded(units)) == len(units) == 20
+    assert units[0].keyframe
+    assert units[0].pts_us == 0
+
+
+def test_motion_jpeg_is_encoded_picture_by_picture_with_the_cameras_own_timestamps(tmp_path: Path) -> None:
+    source, units = _played(clips.mjpeg(tmp_path / "camera.mkv", pictures=10))
+
+    assert source.name.endswith("mjpeg to libx264")
+    assert len(decoded(units)) == len(units) == 10
+    assert units[0].keyframe
+    assert [unit.pts_us for unit in units] == [index * 40_000 for index in range(10)]
+
+
+def test_a_picture_that_is_cut_short_is_left_out(tmp_path: Path) -> None:
+    whole = clips.mjpeg(tmp_path / "camera.mjpeg", pictures=6).read_bytes()
+    third = [at for at in range(len(whole)) if whole.startswith(b"\xff\xd8\xff", at)][2]
+    damaged = tmp_path / "damaged.mjpeg"
+    damaged.write_bytes(whole[: third + 2] + b"\xff\xd9" + whole[whole.index(b"\xff\xd9", third) + 2 :])
+
+    _, units = _played(damaged)
+
+    assert len(units) == 5
+    assert all(before.pts_us < after.pts_us for before, after in itertools.pairwise(units))
+
+
+def test_a_source_stopped_before_its_run_opens_nothing() -> None:
+    source = V4l2(CONFIG, Path("/dev/video0"), open_input=lambda device, config: pytest.fail("it was opened"))
+    source.stop()
+
+    source.run(lambda unit: pytest.fail("a picture came"))
+
+
+def test_a_missing_camera_is_worth_trying_again(tmp_path: Path) -> None:
+    with pytest.raises(TemporaryCaptureError, match="no such device; plug the camera in") as missing:
+        V4l2(CONFIG, tmp_path / "video7").run(lambda unit: None)
+
+    assert str(tmp_path / "video7") in str(missing.value)
+
+
+@pytest.mark.parametrize("device", [Path("/dev/null"), Path(__file__)])
+def test_what_is_no_camera_never_becomes_one(device: Path) -> None:
+    with pytest.raises(PermanentCaptureError, match=r"this is no camera; .*v4l2-ctl --list-devices"):
+        V4l2(CONFIG, device).run(lambda unit: None)
+
+
+def test_each_error_of_a_device_says_in_one_line_what_to_do() -> None:
+    device = Path("/dev/video0")
+    permanent = {errno.EACCES: "group video", errno.EINVAL: "--list-formats-ext"}
+    temporary = {errno.EBUSY: "another program", errno.ENODEV: "plug it in again", errno.EIO: "Input/output error"}
+    for code, words in permanent.items():
+        error = capture_error(device, OSError(code, "text"))
+        assert isinstance(error, PermanentCaptureError)
+        assert words in str(error)
+    for code, words in temporary.items():
+        error = capture_error(device, OSError(code, "Input/output error"))
+        assert isinstance(error, TemporaryCaptureError)
+        assert words in str(error)

@@ -1,0 +1,197 @@
+"""The gate lets a call in once, from the key its grant names, under a fresh challenge; all else it refuses."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+import pytest
+
+from agent.signaling.gate import CHALLENGE_S, REMEMBERED, Gate
+from protocol import jws
+from protocol.errors import BadSignature, Malformed, Refused, Untrusted
+from protocol.messages import Bye, Candidate
+from protocol.names import Role, device_id
+from tests.kit.caller import Caller, Signer, TrustTree
+
+DEVICE = device_id(bytes(16))
+NOW = time.time()
+
+
+@pytest.fixture(scope="module")
+def tree() -> TrustTree:
+    return TrustTree()
+
+
+@pytest.fixture(scope="module")
+def authoriser(tree: TrustTree) -> Signer:
+    return tree.leaf(Role.AUTHORISER, "fleet")
+
+
+@pytest.fixture
+def caller(authoriser: Signer) -> Caller:
+    return Caller(device=DEVICE, authoriser=authoriser)
+
+
+@pytest.fixture
+def gate(tree: TrustTree) -> Gate:
+    return Gate(device=DEVICE, root=tree.root, now=NOW, random=secrets.token_bytes)
+
+
+def offer(gate: Gate, caller: Caller, **changes: object) -> str:
+    return caller.offer(challenge=gate.challenge, grant=caller.grant(NOW), **changes)
+
+
+def test_a_call_with_a_good_grant_is_let_in(gate: Gate, caller: Caller) -> None:
+    message = offer(gate, caller)
+
+    call = gate.call(jws.peek(message), NOW)
+
+    assert call.grant.jkt == caller.jkt
+    assert call.offer_sha256 == jws.sha256(message)
+    assert not gate.refused
+
+
+def test_the_same_call_is_let_in_only_once(gate: Gate, caller: Caller) -> None:
+    message = jws.peek(offer(gate, caller))
+    gate.call(message, NOW)
+
+    with pytest.raises(Malformed, match="made before"):
+        gate.call(message, NOW)
+    assert gate.refused == {"malformed": 1}
+
+
+def test_a_call_that_names_the_challenge_before_this_one_is_still_in_time(gate: Gate, caller: Caller) -> None:
+    message = offer(gate, caller)
+    assert gate.rotate(NOW + CHALLENGE_S)
+
+    assert gate.call(jws.peek(message), NOW + 1)
+
+
+def test_a_replay_is_still_known_after_the_challenge_changed(gate: Gate, caller: Caller) -> None:
+    message = jws.peek(offer(gate, caller))
+    gate.call(message, NOW)
+    gate.rotate(NOW + CHALLENGE_S)
+
+    with pytest.raises(Malformed, match="made before"):
+        gate.call(message, NOW + 1)
+
+
+def test_a_challenge_of_long_ago_is_refused_so_that_the_viewer_can_take_the_newest(gate: Gate, caller: Caller) -> None:
+    message = offer(gate, caller)
+    gate.rotate(NOW + CHALLENGE_S)
+    gate.rotate(NOW + 2 * CHALLENGE_S)
+
+    with pytest.raises(Refused) as refusal:
+        gate.call(jws.peek(message), NOW + 1)
+    assert refusal.value.reason == "expired"
+
+
+def test_the_challenge_changes_only_after_its_time(gate: Gate) -> None:
+    before = gate.challenge
+
+    assert not gate.rotate(NOW + CHALLENGE_S - 1)
+    assert gate.challenge == before
+
+
+def test_an_ended_grant_is_refused(gate: Gate, caller: Caller) -> None:
+    with pytest.raises(Refused) as refusal:
+        gate.call(jws.peek(offer(gate, caller)), NOW + 301)
+    assert refusal.value.reason == "expired"
+
+
+def test_a_grant_without_the_live_scope_is_refused(gate: Gate, caller: Caller) -> None:
+    grant = caller.grant(NOW, scope=frozenset({"snapshot"}))
+    with pytest.raises(Refused) as refusal:
+        gate.call(jws.peek(caller.offer(challenge=gate.challenge, grant=grant)), NOW)
+    assert refusal.value.reason == "forbidden"
+
+
+def test_a_grant_from_the_future_opens_nothing(gate: Gate, caller: Caller) -> None:
+    grant = caller.grant(NOW + 120)
+    with pytest.raises(Untrusted):
+        gate.call(jws.peek(caller.offer(challenge=gate.challenge, grant=grant)), NOW)
+
+
+def test_a_grant_for_another_device_opens_nothing(gate: Gate, caller: Caller) -> None:
+    grant = caller.grant(NOW, aud=device_id(b"x" * 16))
+    with pytest.raises(Untrusted):
+        gate.call(jws.peek(caller.offer(challenge=gate.challenge, grant=grant)), NOW)
+
+
+def test_a_grant_for_another_key_opens_nothing(gate: Gate, caller: Caller, authoriser: Signer) -> None:
+    thief = Caller(device=DEVICE, authoriser=authoriser)
+    with pytest.raises(Untrusted):
+        gate.call(jws.peek(thief.offer(challenge=gate.challenge, grant=caller.grant(NOW))), NOW)
+
+
+@pytest.mark.parametrize("role", [Role.DEVICE, Role.BIRTH, Role.APP, Role.SERVICE])
+def test_a_grant_that_no_authoriser_signed_opens_nothing(gate: Gate, tree: TrustTree, role: Role) -> None:
+    impostor = Caller(device=DEVICE, authoriser=tree.leaf(role, DEVICE))
+    with pytest.raises(Untrusted):
+        gate.call(jws.peek(offer(gate, impostor)), NOW)
+
+
+def test_a_grant_under_another_root_opens_nothing(gate: Gate) -> None:
+    stranger = Caller(device=DEVICE, authoriser=TrustTree().leaf(Role.AUTHORISER, "fleet"))
+    with pytest.raises(Untrusted):
+        gate.call(jws.peek(offer(gate, stranger)), NOW)
+
+
+def test_an_offer_for_another_device_opens_nothing(gate: Gate, caller: Caller) -> None:
+    with pytest.raises(Malformed):
+        gate.call(jws.peek(offer(gate, caller, device=device_id(b"x" * 16))), NOW)
+
+
+def test_an_offer_with_any_part_changed_opens_nothing(gate: Gate, caller: Caller) -> None:
+    header, _, signature = offer(gate, caller).split(".")
+    other_payload = offer(gate, caller).split(".")[1]
+    with pytest.raises(BadSignature):
+        gate.call(jws.peek(f"{header}.{other_payload}.{signature}"), NOW)
+
+
+def test_a_stranger_without_a_grant_learns_nothing_about_the_challenge(gate: Gate) -> None:
+    """Only a Refused may be answered; a stale challenge is told after the grant has verified."""
+    stranger = Caller(device=DEVICE, authoriser=TrustTree().leaf(Role.AUTHORISER, "fleet"))
+    message = stranger.offer(challenge=jws.base64url(bytes(16)), grant=stranger.grant(NOW))
+    with pytest.raises(Untrusted):
+        gate.call(jws.peek(message), NOW)
+
+
+def test_a_full_memory_of_calls_refuses_rather_than_forgets(tree: TrustTree, caller: Caller) -> None:
+    gate = Gate(device=DEVICE, root=tree.root, now=NOW, random=secrets.token_bytes)
+    gate._challenges[-1].sids.update(str(number) for number in range(REMEMBERED))
+    with pytest.raises(Refused) as refusal:
+        gate.call(jws.peek(offer(gate, caller)), NOW)
+    assert refusal.value.reason == "busy"
+
+
+def test_a_candidate_and_a_bye_count_only_from_the_key_that_called(gate: Gate, caller: Caller) -> None:
+    sid = jws.base64url(bytes(16))
+    candidate = Candidate(sid=sid, seq=0, candidate="", mid="0", mline=0)
+    bye = Bye(sid=sid, seq=1, reason="left")
+
+    assert gate.follow_up(jws.peek(caller.sign(candidate)), caller.jkt) == candidate
+    assert gate.follow_up(jws.peek(caller.sign(bye)), caller.jkt) == bye
+    with pytest.raises(Untrusted):
+        gate.follow_up(jws.peek(Caller(device=DEVICE, authoriser=caller.authoriser).sign(bye)), caller.jkt)
+
+
+def test_a_call_that_was_refused_is_answered_once_however_often_it_is_repeated(gate: Gate, caller: Caller) -> None:
+    message = jws.peek(offer(gate, caller))
+    gate.rotate(NOW + CHALLENGE_S)
+    gate.rotate(NOW + 2 * CHALLENGE_S)
+    with pytest.raises(Refused):
+        gate.call(message, NOW + 1)
+
+    with pytest.raises(Malformed, match="made before"):
+        gate.call(message, NOW + 1)
+
+
+def test_a_call_made_after_the_grant_has_ended_is_answered_once_too(gate: Gate, caller: Caller) -> None:
+    message = jws.peek(offer(gate, caller))
+    with pytest.raises(Refused):
+        gate.call(message, NOW + 301)
+
+    with pytest.raises(Malformed, match="made before"):
+        gate.call(message, NOW + 301)

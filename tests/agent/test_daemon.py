@@ -1,0 +1,258 @@
+"""The whole daemon with the real mosquitto: called, seen, and closed again."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiomqtt
+import pytest
+from gpiozero import Device
+from gpiozero.pins.mock import MockFactory
+
+from protocol import jws, topics
+from protocol.messages import Answer, Bye, Status
+from protocol.names import Role
+from provisioning.registry import Registry
+from tests.kit.brokers import RunningBroker, make_fleet, mosquitto, next_message
+from tests.kit.caller import Caller, Signer
+from tests.kit.device import device_config, running
+from tests.kit.lag import lag_of_the_loop
+from tests.kit.pki import EnrolledDevice, enrol, issue_leaf
+from tests.kit.watcher import Watcher
+
+pytestmark = pytest.mark.broker
+APP = "phone"
+
+
+@dataclass
+class Phone:
+    """An app that calls one device over MQTT, with a stock aiortc peer for the picture."""
+
+    client: aiomqtt.Client
+    caller: Caller
+    watcher: Watcher
+
+    async def status(self) -> Status:
+        while True:
+            topic, payload = await next_message(self.client)
+            if topic == topics.status(self.caller.device):
+                return Status.parse(jws.peek(payload).payload)
+
+    async def reply(self) -> Answer | Bye:
+        while True:
+            topic, payload = await next_message(self.client)
+            if topic == topics.reply(self.caller.device, APP):
+                message = jws.peek(payload)
+                return (Answer if message.typ == jws.typ_of("answer") else Bye).parse(message.payload)
+
+    async def call(self, *, challenge: str) -> Answer | Bye:
+        grant = self.caller.grant(time.time())
+        offer = self.caller.offer(challenge=challenge, grant=grant, sdp=await self.watcher.offer())
+        await self.client.publish(topics.call(self.caller.device), offer, qos=1)
+        return await self.reply()
+
+    async def watch(self) -> Answer:
+        """Call and see the picture."""
+        answer = await self.call(challenge=(await self.status()).challenge)
+        assert isinstance(answer, Answer)
+        await self.watcher.accept(answer.sdp)
+        await self.watcher.see(3)
+        return answer
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[RunningBroker]:
+    async with mosquitto(make_fleet(tmp_path / "fleet"), apps=[APP]) as broker:
+        yield broker
+
+
+@pytest.fixture
+def enrolled(broker: RunningBroker) -> EnrolledDevice:
+    return enrol(broker.fleet, Registry(broker.fleet.registry_url), "SN1")
+
+
+@pytest.fixture
+def config(broker: RunningBroker, enrolled: EnrolledDevice, tmp_path: Path) -> Path:
+    return device_config(broker.fleet, enrolled, tmp_path)
+
+
+@pytest.fixture
+async def phone(broker: RunningBroker, enrolled: EnrolledDevice) -> AsyncIterator[Phone]:
+    authoriser = issue_leaf(broker.fleet, Role.AUTHORISER, "fleet")
+    caller = Caller(device=enrolled.id, authoriser=Signer(key=authoriser.key, chain=list(authoriser.chain)), reply=APP)
+    async with broker.client(Role.APP, APP) as client:
+        await client.subscribe(topics.every_status(), qos=1)
+        await client.subscribe(topics.every_reply(APP), qos=1)
+        phone = Phone(client, caller, Watcher())
+        yield phone
+        await phone.watcher.close()
+
+
+async def until(condition: object, within_s: float = 5.0) -> None:
+    assert callable(condition)
+    async with asyncio.timeout(within_s):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_call_over_the_broker_shows_the_picture(config: Path, phone: Phone) -> None:
+    async with running(config) as device:
+        answer = await phone.watch()
+
+        assert answer.device == phone.caller.device
+        assert device.camera == "streaming"
+
+
+async def test_the_camera_sleeps_before_the_first_viewer_and_after_the_last(config: Path, phone: Phone) -> None:
+    async with running(config) as device:
+        status = await phone.status()
+        assert (status.presence, status.viewers, device.camera) == ("online", 0, "asleep")
+
+        answer = await phone.call(challenge=status.challenge)
+        assert isinstance(answer, Answer)
+        await phone.watcher.accept(answer.sdp)
+        await phone.watcher.see(3)
+        await phone.client.publish(
+            topics.call(phone.caller.device), phone.caller.sign(Bye(sid=answer.sid, seq=0, reason="left")), qos=1
+        )
+
+        await until(lambda: device.camera == "asleep")
+        assert device.sessions == 0
+
+
+async def test_ending_the_daemon_says_offline_first_and_then_bye_to_each_viewer(config: Path, phone: Phone) -> None:
+    async with running(config):
+        await phone.watch()
+
+    heard = []
+    while len(heard) < 2:
+        topic, payload = await next_message(phone.client)
+        message = jws.peek(payload)
+        if topic.endswith("/status") and message.payload["presence"] == "offline":
+            heard.append("offline")
+        elif message.typ == jws.typ_of("bye"):
+            heard.append(message.payload["reason"])
+    assert heard == ["offline", "shutdown"]
+
+
+async def test_a_daemon_that_is_killed_is_shown_offline_by_its_will(config: Path, phone: Phone) -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "camward", "run", "--config", config)
+    assert (await phone.status()).presence == "online"
+
+    process.kill()
+    await process.wait()
+
+    assert (await phone.status()).presence == "offline"
+
+
+async def test_sigterm_ends_the_daemon_cleanly(config: Path, phone: Phone) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "camward", "run", "--config", config, stderr=asyncio.subprocess.PIPE
+    )
+    await phone.watch()
+
+    process.terminate()
+    _, errors = await process.communicate()
+
+    assert process.returncode == 0
+    assert b"Traceback" not in errors
+
+
+async def test_a_forged_call_gets_no_reply_and_opens_nothing(
+    config: Path, phone: Phone, broker: RunningBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(config) as device:
+        challenge = (await phone.status()).challenge
+        impostor = issue_leaf(broker.fleet, Role.SERVICE, "impostor")
+        phone.caller.authoriser = Signer(key=impostor.key, chain=list(impostor.chain))
+
+        with pytest.raises(TimeoutError):
+            await phone.call(challenge=challenge)
+
+        assert device.sessions == 0
+        assert device.camera == "asleep"
+        assert "call passed over, untrusted" in caplog.text
+
+
+async def test_a_stale_challenge_is_answered_so_that_the_viewer_can_try_again(config: Path, phone: Phone) -> None:
+    async with running(config):
+        await phone.status()
+
+        bye = await phone.call(challenge=jws.base64url(bytes(16)))
+
+        assert isinstance(bye, Bye)
+        assert bye.reason == "expired"
+
+
+async def test_the_privacy_switch_ends_what_runs_and_refuses_what_comes(
+    broker: RunningBroker, enrolled: EnrolledDevice, phone: Phone, tmp_path: Path
+) -> None:
+    config = device_config(broker.fleet, enrolled, tmp_path, panel={"on_air_pin": 17, "privacy_pin": 27})
+    pins = Device.pin_factory = MockFactory()
+    light, switch = pins.pin(17), pins.pin(27)
+    try:
+        async with running(config) as device:
+            await phone.watch()
+            assert light.state
+
+            switch.drive_low()
+
+            bye = await phone.reply()
+            assert isinstance(bye, Bye)
+            assert bye.reason == "privacy"
+            await until(lambda: device.camera == "privacy" and not light.state)
+
+            phone.watcher = Watcher()
+            bye = await phone.call(challenge=(await phone.status()).challenge)
+            assert isinstance(bye, Bye)
+            assert bye.reason == "privacy"
+    finally:
+        pins.close()
+        Device.pin_factory = None
+
+
+async def test_a_running_session_does_not_mind_that_the_broker_goes_away(
+    config: Path, phone: Phone, broker: RunningBroker
+) -> None:
+    async with running(config) as device:
+        await phone.watch()
+
+        assert broker.process is not None
+        broker.process.terminate()
+        await broker.process.wait()
+        await until(lambda: not device.daemon._link.connected)
+
+        await phone.watcher.see(60)
+
+
+@pytest.mark.alone
+async def test_a_broker_that_comes_back_and_stalls_tls_disturbs_no_session(
+    config: Path, phone: Phone, broker: RunningBroker
+) -> None:
+    taken = asyncio.Event()
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        taken.set()
+        await reader.read()
+        writer.close()
+
+    async with running(config):
+        await phone.watch()
+        assert broker.process is not None
+        broker.process.terminate()
+        await broker.process.wait()
+        stalling = await asyncio.start_server(hold, "127.0.0.1", broker.fleet.ports.broker, reuse_port=False)
+        await asyncio.wait_for(taken.wait(), 10)
+
+        seen = phone.watcher.pictures
+        lag = await lag_of_the_loop(10)
+
+        assert lag.usual_s < 0.05, lag
+        assert lag.worst_s < 1, lag  # a handshake on the loop would hold it for all its ten seconds
+        assert phone.watcher.pictures - seen > 270  # of 300
+        stalling.close()

@@ -1,0 +1,214 @@
+"""Sessions with real peer connections: a picture for each viewer, and nothing left behind by any of them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from agent.config import SessionConfig
+from agent.media.stream import Stream
+from agent.webrtc.session import Terms
+from agent.webrtc.sessions import Sessions
+from protocol.certificates import thumbprint
+from protocol.errors import Refused
+from protocol.names import Role, device_id
+from tests.kit.caller import Signer, TrustTree
+from tests.kit.patterned import pattern_stream
+from tests.kit.watcher import Watcher
+
+
+@pytest.fixture(scope="module")
+def device() -> Signer:
+    return TrustTree().leaf(Role.DEVICE, device_id(bytes(16)))
+
+
+@pytest.fixture
+async def stream() -> AsyncIterator[Stream]:
+    """A test pattern on a thread of its own, for as long as the test."""
+    async with pattern_stream() as stream:
+        yield stream
+
+
+@dataclass
+class Call:
+    """One viewer's way through the sessions."""
+
+    sid: str
+    watcher: Watcher = field(default_factory=Watcher)
+    answer: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    ended: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class House:
+    """Sessions, and the viewers that a test lets in."""
+
+    def __init__(self, sessions: Sessions, device: Signer) -> None:
+        self.sessions = sessions
+        self._device = device
+        self.calls: list[Call] = []
+
+    async def call(
+        self,
+        sid: str,
+        *,
+        codec: str = "video/H264",
+        change: Callable[[str], str] = str,
+        viewer: str = "",
+        **terms: float,
+    ) -> Call:
+        call = Call(sid)
+        self.calls.append(call)
+        defaults = {"setup_s": 15.0, "life_s": 600.0}
+        self.sessions.open(
+            Terms(
+                sid=sid,
+                viewer=viewer or sid,
+                offer=change(await call.watcher.offer(codec)),
+                key=self._device.key,
+                certificate=self._device.chain[0],
+                **(defaults | terms),
+            ),
+            answered=call.answer.set_result,
+            ended=call.ended.set_result,
+        )
+        return call
+
+    async def watch(self, sid: str, **terms: float) -> Call:
+        call = await self.call(sid, **terms)
+        await call.watcher.accept(await call.answer)
+        await call.watcher.see(3)
+        return call
+
+
+@pytest.fixture
+async def house(stream: Stream, device: Signer) -> AsyncIterator[House]:
+    config = SessionConfig(max_viewers=2, max_pending=2)
+    house = House(Sessions(config, stream, now=time.monotonic, on_change=lambda: None), device)
+    yield house
+    await house.sessions.end_all("shutdown")
+    for call in house.calls:
+        await call.watcher.close()
+
+
+async def test_a_viewer_sees_the_picture_over_the_certificate_of_the_device(house: House, device: Signer) -> None:
+    call = await house.watch("a")
+
+    fingerprint = thumbprint(device.chain[0]).hex(":").upper()
+    assert f"a=fingerprint:sha-256 {fingerprint}" in await call.answer
+    assert call.watcher.size == (320, 180)
+    assert house.sessions.viewers == 1
+
+
+async def test_a_viewer_who_leaves_does_not_disturb_the_other(house: House, stream: Stream) -> None:
+    first, second = await house.watch("a"), await house.watch("b")
+
+    await first.watcher.close()
+
+    assert await first.ended == "left"
+    await second.watcher.see(30)
+    assert house.sessions.viewers == stream.viewers == 1
+
+
+async def test_a_viewer_whose_connection_ends_is_told_apart_from_one_that_is_ended(house: House) -> None:
+    call = await house.watch("a")
+
+    house.sessions.end("a", "privacy")
+
+    assert await call.ended == "privacy"
+    assert house.sessions.viewer_of("a") is None
+
+
+async def test_a_picture_loss_indication_reaches_the_encoder(house: House, stream: Stream) -> None:
+    call = await house.watch("a")
+
+    (receiver,) = call.watcher.peer.getReceivers()
+    await receiver._send_rtcp_pli(next(iter(receiver.getSynchronizationSources())).source)
+    await call.watcher.see(10)
+
+    assert stream.keyframe_causes["pli"] >= 1
+
+
+async def test_a_caller_who_never_connects_is_let_go(house: House, stream: Stream) -> None:
+    call = await house.call("a", setup_s=0.3)
+
+    assert await call.ended == "setup-timeout"
+    assert stream.viewers == 0
+
+
+async def test_a_session_ends_with_its_grant(house: House) -> None:
+    call = await house.watch("a", life_s=0.5)
+
+    assert await call.ended == "expired"
+
+
+async def test_a_viewer_without_h264_is_told_so(house: House) -> None:
+    call = await house.call("a", codec="video/VP8")
+
+    assert await call.ended == "codec"
+
+
+async def test_an_offer_that_is_not_sdp_ends_that_call_alone(house: House) -> None:
+    good = await house.watch("a")
+    bad = await house.call("b", change=lambda offer: offer.replace("a=ice-pwd", "a=no-such-line"))
+
+    assert await bad.ended == "failed"
+    await good.watcher.see(5)
+
+
+async def test_a_viewer_with_another_certificate_than_its_offer_named_sees_nothing(house: House) -> None:
+    call = await house.call(
+        "a", change=lambda offer: re.sub("(fingerprint:sha-256) .*", r"\1 " + ":".join(["00"] * 32), offer)
+    )
+    await call.watcher.accept(await call.answer)
+
+    assert await call.ended == "failed"
+    assert call.watcher.pictures == 0
+
+
+async def test_when_all_places_are_taken_a_caller_is_told_so(house: House) -> None:
+    await house.watch("a")
+    await house.watch("b")
+
+    with pytest.raises(Refused) as refusal:
+        await house.call("c")
+    assert refusal.value.reason == "busy"
+
+
+async def test_when_all_places_are_taken_a_viewers_own_old_session_makes_room(house: House) -> None:
+    first = await house.watch("a", viewer="me")
+    await house.watch("b")
+
+    await house.watch("c", viewer="me")
+
+    assert await first.ended == "replaced"
+
+
+async def test_a_sid_that_is_taken_opens_no_second_session_and_leaves_the_first_alone(house: House) -> None:
+    first = await house.watch("a", viewer="me")
+
+    with pytest.raises(Refused):
+        await house.call("a", viewer="you")
+    assert house.sessions.viewer_of("a") == "me"
+    await first.watcher.see(5)
+
+
+async def test_once_all_have_been_ended_no_other_begins(house: House) -> None:
+    await house.sessions.end_all("shutdown")
+
+    with pytest.raises(Refused) as refusal:
+        await house.call("a")
+    assert refusal.value.reason == "shutdown"
+
+
+async def test_only_so_many_calls_are_set_up_at_once(house: House) -> None:
+    await house.call("a")
+    await house.call("b")
+
+    with pytest.raises(Refused) as refusal:
+        await house.call("c")
+    assert refusal.value.reason == "busy"

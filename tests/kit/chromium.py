@@ -1,0 +1,21 @@
+"""Debian's Chromium, without a screen and without a word to anybody but us."""
+
+from __future__ import annotations
+
+from playwright.async_api import Browser, Playwright
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+
+
+async def launch(playwright: Playwright, *more: str) -> Browser:
+    """Start a browser of its own."""
+    return await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*FLAGS, *more])

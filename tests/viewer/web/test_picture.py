@@ -1,0 +1,221 @@
+"""From sign-in to a verified picture, and back."""
+
+import pytest
+from playwright.async_api import expect
+
+from protocol import jws
+from tests.viewer.web.camera import Camera
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def test_a_click_on_a_camera_shows_its_moving_picture(world):
+    await world.sign_in()
+    await world.see(world.porch)
+    await world.decodes_more()
+    figure = world.page.locator("#figures").get_by_test_id
+    await expect(figure("resolution")).to_have_text("1280 \u00d7 720")
+    for name, unit in {"fps": "fps", "bitrate": "Mbit/s", "round-trip": "ms", "first-picture": "ms"}.items():
+        await expect(figure(name)).to_contain_text(unit)
+
+
+async def test_the_picture_comes_within_two_seconds_of_the_click(world, record_property):
+    await world.sign_in()
+    await world.see(world.porch)
+    text = await world.page.locator("#figures").get_by_test_id("first-picture").text_content()
+    record_property("click_to_picture", text)
+    assert 0 < int(text.removesuffix(" ms")) < 2000
+
+
+async def test_the_identity_panel_says_which_camera_it_is_and_that_dtls_shows_the_same_certificate(world):
+    await world.sign_in()
+    await expect(world.page.locator("#identity")).to_be_hidden()
+    await world.see(world.porch)
+    of = world.page.locator("#identity").get_by_test_id
+    await expect(world.page.locator("#identity #verified")).to_have_text("Verified")
+    await expect(of("label")).to_have_text("Front porch")
+    await expect(of("id")).to_have_text(world.porch.id)
+    await expect(of("origin")).to_have_text(world.origin)
+    await expect(of("camera")).to_have_text("clip bigbuckbunny.mp4, 1280x720")
+    await expect(of("subject")).to_have_text(world.porch.id)
+    await expect(of("until")).to_have_text("2047-03-04 05:06 UTC")
+    await expect(of("fingerprint")).to_have_text(world.porch.fingerprint)
+    await expect(of("dtls")).to_have_text("Fingerprint equal to the one in DTLS")
+
+
+async def test_a_camera_that_slept_says_where_its_picture_comes_from_once_it_is_awake(world):
+    world.porch.source = "auto"
+    await world.sign_in()
+    await world.see(world.porch)
+    source = world.page.locator("#identity").get_by_test_id("camera")
+    await expect(source).to_have_text("auto")
+    world.porch.source = "pattern 1280x720 at 30 fps"
+    await world.fleet.publish()
+    await expect(source).to_have_text("pattern 1280x720 at 30 fps")
+
+
+async def test_the_offer_has_h264_alone_and_only_receives(world):
+    await world.sign_in()
+    await world.see(world.porch)
+    (offer,) = world.porch.offers
+    formats = [line.split()[1] for line in offer.sdp.splitlines() if line.startswith("a=rtpmap:")]
+    assert "H264/90000" in formats
+    assert set(formats) == {"H264/90000", "rtx/90000"}
+    assert offer.sdp.count("\nm=") == 1
+    assert "\na=recvonly" in offer.sdp
+    assert (offer.reply, offer.stream) == ("gateway", "main")
+
+
+async def test_candidates_follow_the_offer_one_by_one_with_a_rising_number_and_an_end(world):
+    await world.sign_in()
+    await world.see(world.porch)
+    async with world.porch.heard:
+        await world.porch.heard.wait_for(lambda: world.porch.candidates and not world.porch.candidates[-1].candidate)
+    numbers = [candidate.seq for candidate in world.porch.candidates]
+    assert numbers == sorted(set(numbers))
+    assert all(" udp " in candidate.candidate.lower() for candidate in world.porch.candidates[:-1])
+
+
+async def test_a_camera_that_sends_its_candidates_one_by_one_is_reached(world):
+    world.porch.trickles = True
+    await world.sign_in()
+    await world.see(world.porch)
+    await world.decodes_more()
+
+
+async def test_closing_tells_the_camera_and_takes_the_picture_away(world):
+    await world.sign_in()
+    for close in (world.page.locator("#close").click, lambda: world.page.keyboard.press("Escape")):
+        await world.see(world.porch)
+        await close()
+        async with world.porch.heard:
+            await world.porch.heard.wait_for(lambda: not world.porch.peers)
+        assert world.porch.byes[-1].reason == "left"
+        assert await world.page.locator("#player video").evaluate("(video) => video.srcObject") is None
+        await expect(world.page.locator("#identity")).to_be_hidden()
+        await expect(world.page.locator("#figures dd, #identity dd")).to_have_count(0)
+
+
+async def test_a_page_that_goes_away_says_bye_first(world):
+    await world.sign_in()
+    await world.see(world.porch)
+    await world.page.goto("about:blank")
+    async with world.porch.heard:
+        await world.porch.heard.wait_for(lambda: world.porch.byes)
+    assert world.porch.byes[0].sid == world.porch.offers[0].sid
+
+
+async def test_another_camera_takes_the_place_of_the_first(world):
+    await world.sign_in()
+    await world.see(world.porch)
+    await world.see(world.barn)
+    await world.decodes_more()
+    async with world.porch.heard:
+        await world.porch.heard.wait_for(lambda: world.porch.byes)
+    await expect(world.page.locator("#title")).to_have_text("Barn")
+    await expect(world.page.get_by_test_id("id")).to_have_text(world.barn.id)
+    await expect(world.page.locator("#devices [aria-current=true] .label")).to_have_text("Barn")
+
+
+async def test_a_lost_socket_leaves_the_picture_running_and_comes_back_for_the_next_call(world):
+    await world.sign_in()
+    await world.see(world.porch)
+    await world.fleet.lose_sockets()
+    await world.decodes_more(25)
+    await expect(world.page.locator("#state")).to_have_text("Live")
+    await world.see(world.barn)
+    await world.decodes_more()
+
+
+async def test_a_call_with_an_old_challenge_is_made_once_more_with_the_newest_and_not_before_it_is_there(world):
+    async def nothing_yet():
+        pass
+
+    publish, world.porch.publish = world.porch.publish, nothing_yet
+    world.porch.stale = 1
+    await world.sign_in()
+    async with world.page.expect_response(lambda _: len(world.fleet.viewer_keys) == 2):
+        await world.click(world.porch)
+    await world.page.evaluate("new Promise((resolve) => setTimeout(resolve, 200))")  # time in which it must not call
+    assert len(world.porch.offers) == 1
+    await publish()
+    await expect(world.page.locator("#state")).to_have_text("Live")
+    first, second = world.porch.offers
+    assert first.challenge != second.challenge
+    assert first.sid != second.sid
+
+
+async def test_a_call_is_made_only_once_more(world):
+    world.porch.stale = 3
+    await world.sign_in()
+    await world.click(world.porch)
+    await world.message("expired")
+    assert len(world.porch.offers) == 2
+    await world.page.locator("#retry").click()
+    await expect(world.page.locator("#state")).to_have_text("Live")
+
+
+async def test_a_camera_that_ends_a_running_call_leaves_a_sentence_and_a_way_back(world):
+    await world.sign_in()
+    await world.see(world.porch)
+    await world.porch.close_all()
+    await world.message("left")
+    await world.page.locator("#retry").click()
+    await expect(world.page.locator("#state")).to_have_text("Live")
+
+
+async def test_a_camera_that_vanishes_in_the_middle_is_called_once_more(world):
+    await world.sign_in()
+    await world.see(world.porch)
+    await world.porch.vanish()
+    await expect(world.page.locator("#state")).to_have_text("Connecting\u2026", timeout=20_000)
+    await expect(world.page.locator("#state")).to_have_text("Live", timeout=20_000)
+    assert len(world.porch.offers) == 2
+    await world.decodes_more()
+
+
+async def test_a_camera_whose_picture_stops_is_said_to_stand_still_and_stays_on(world):
+    await world.sign_in()
+    await world.see(world.porch)
+    await world.message("still", timeout_ms=12_000)  # the film has 5.3 s
+    await expect(world.page.locator("#state")).to_have_text("Live")
+
+
+async def test_the_list_follows_what_cameras_say_of_themselves(world):
+    await world.sign_in()
+    barn = world.page.locator(f'#devices li[data-device="{world.barn.id}"] .presence')
+    await expect(barn).to_have_text("Online")
+    world.barn.presence = "offline"
+    await world.fleet.publish()
+    await expect(barn).to_have_text("Offline")
+    world.barn.presence = "online"
+    await world.fleet.publish()
+    await expect(barn).to_have_text("Online")
+    await world.see(world.barn)
+    forged = Camera("Barn")
+    forged.id, forged.presence = world.barn.id, "offline"
+    (socket,) = world.fleet.sockets
+    asked = []
+    world.page.on("request", lambda request: asked.append(request.url))
+    async with world.page.expect_response(
+        "**/v1/devices"
+    ):  # a status that does not verify is not believed: the fleet is asked
+        await socket.send_json({"device": world.barn.id, "message": forged.status()})
+    await expect(barn).to_have_text("Online")
+
+
+async def test_the_key_is_made_once_and_cannot_be_taken_out_of_the_browser(world):
+    await world.sign_in()
+    await world.see(world.porch)
+    await world.page.reload()
+    await world.see(world.barn)
+    first, second = world.fleet.viewer_keys
+    assert first == second
+    ask = """import('/web/keys.js').then(async (m) => {
+        const { privateKey } = await m.viewerKey();
+        return crypto.subtle.exportKey('jwk', privateKey).then(() => 'out', (error) => error.name);
+    })"""
+    assert await world.page.evaluate(ask) == "InvalidAccessError"
+    assert jws.jwk_thumbprint(first) == jws.jwk_thumbprint(
+        await world.page.evaluate("import('/web/keys.js').then(async (m) => (await m.viewerKey()).jwk)")
+    )

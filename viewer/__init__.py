@@ -1,0 +1,1 @@
+"""Viewers: the browser's modules in web/ and the one for the shell."""

@@ -1,0 +1,109 @@
+"""The way of an app: MQTT over TLS with its own certificate, MQTT 5 first, 3.1.1 where the broker has no more."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import aiomqtt
+
+from protocol import topics
+from protocol.jws import MAX_MESSAGE
+from viewer.errors import Fault, NotVerified
+from viewer.fleet import tls
+from viewer.options import AppOptions
+
+_TIMEOUT_S: Final = 10.0
+_QUEUED: Final = 64  # messages that wait here; one more is dropped, and a call that misses it ends in time
+
+
+class _Socket(ssl.SSLSocket):
+    """A broker that takes the TCP connection and stalls TLS holds a thread for so long, and no longer."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        before = self.gettimeout()
+        self.settimeout(_TIMEOUT_S)
+        super().do_handshake(block)
+        self.settimeout(before)
+
+
+class App:
+    """A Transport to one device."""
+
+    def __init__(self, client: aiomqtt.Client, device: str) -> None:
+        self._client = client
+        self._device = device
+        self._messages = aiter(client.messages)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def connect(cls, options: AppOptions, root: Path, device: str) -> AsyncIterator[App]:
+        """Connect as this app, and listen to the device. Errors: Fault, NotVerified, Usage."""
+        context = tls(root, options.credentials)
+        context.sslsocket_class = _Socket
+        host, port = options.host, options.port
+        try:
+            client = await _connected(host, port, context)
+        except aiomqtt.MqttError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):  # aiomqtt keeps no more than the text
+                raise NotVerified("untrusted-fleet") from error
+            raise Fault("unreachable", f"The broker {host}:{port} cannot be used: {error}.") from error
+        try:
+            app = cls(client, device)
+            for topic in (topics.reply(device, options.name), topics.status(device)):
+                with _told_plainly():
+                    await client.subscribe(topic, qos=1)
+            yield app
+        finally:
+            with contextlib.suppress(aiomqtt.MqttError):
+                await client.__aexit__(None, None, None)
+
+    async def send(self, message: str) -> None:
+        """Send to the device. Errors: Fault."""
+        with _told_plainly():
+            await self._client.publish(topics.call(self._device), message, qos=1)
+
+    async def receive(self) -> bytes:
+        """Wait for the next message of the device. Errors: Fault."""
+        with _told_plainly():
+            while True:
+                payload = (await anext(self._messages)).payload
+                if isinstance(payload, bytes) and len(payload) <= MAX_MESSAGE:
+                    return payload
+
+
+async def _connected(host: str, port: int, context: ssl.SSLContext) -> aiomqtt.Client:
+    try:
+        return await _client(host, port, context, aiomqtt.ProtocolVersion.V5).__aenter__()
+    except aiomqtt.MqttError:  # brokers say in many ways that they have no MQTT 5
+        return await _client(host, port, context, aiomqtt.ProtocolVersion.V311, clean_session=True).__aenter__()
+
+
+def _client(
+    host: str, port: int, context: ssl.SSLContext, version: aiomqtt.ProtocolVersion, **options: Any
+) -> aiomqtt.Client:
+    return aiomqtt.Client(
+        host,
+        port,
+        identifier=f"view-{secrets.token_hex(8)}",  # an app may watch many cameras; a broker knows clients by their id
+        protocol=version,
+        tls_context=context,
+        timeout=_TIMEOUT_S,
+        max_queued_incoming_messages=_QUEUED,
+        max_queued_outgoing_messages=_QUEUED,
+        logger=logging.getLogger("aiomqtt"),
+        **options,
+    )
+
+
+@contextlib.contextmanager
+def _told_plainly() -> Iterator[None]:
+    try:
+        yield
+    except aiomqtt.MqttError as error:
+        raise Fault("broker-lost", f"The connection to the broker ended: {error}.") from error

@@ -1,0 +1,199 @@
+/** One call to one device: a signed offer goes out, and nothing that the device did not sign comes in. */
+
+import { base64url, sha256, sign, typOf } from "./jws.js";
+import { demandFingerprint, fingerprint, receiveH264 } from "./sdp.js";
+import { Failure } from "./sentences.js";
+
+const MOST_CANDIDATES = 30;
+const MOST_WAITING = 64; // messages of a device in work; more are dropped, so that a flood costs no memory
+const LAST_SEQ = 1_000_000; // the bye is signed beforehand, above every candidate: a page that goes has no time to sign
+const PATIENCE_MS = 5_000; // for a connection that says "disconnected", and may come back
+
+/**
+ * Events: `answered`, `connected`, `interrupted`, and once `over` with a Failure as its detail.
+ * `stream` holds the picture, and may be shown once `connected` has come: before that the certificate is compared.
+ */
+export class Peer extends EventTarget {
+  sid = base64url(crypto.getRandomValues(new Uint8Array(16)));
+  stream = new MediaStream();
+  verified = null; // {der, fingerprint} of the answer, once it is believed
+  dtlsFingerprint = null; // as the browser reports it; null where it does not
+  #device;
+  #key;
+  #send;
+  #connection = null;
+  #dtls = null;
+  #connected = false;
+  #over = false;
+  #seq = 0;
+  #heardSeq = -1;
+  #sent = 0;
+  #added = 0;
+  #offerHash = "";
+  #bye = "";
+  #outbox = Promise.resolve();
+  #inbox = Promise.resolve();
+  #waiting = 0;
+  #early = []; // the device's candidates that came before its answer
+  #patience = null;
+
+  /** `send` takes a compact message and says whether it went out. */
+  constructor({ device, key, send }) {
+    super();
+    this.#device = device;
+    this.#key = key;
+    this.#send = send;
+  }
+
+  get stats() {
+    return this.#connection.getStats();
+  }
+
+  /** Send the offer: `grant` as the fleet gave it, `challenge` of the device's status. Rejects with a Failure. */
+  async call({ grant, caller, iceServers, challenge }) {
+    this.#bye = await sign("bye", { sid: this.sid, seq: LAST_SEQ, reason: "left" }, this.#key);
+    if (this.#over) return;
+    const connection = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
+    this.#connection = connection;
+    const { receiver } = receiveH264(connection);
+    this.stream.addTrack(receiver.track);
+    connection.onicecandidate = ({ candidate }) => this.#trickle(candidate);
+    connection.onconnectionstatechange = () => this.#moved(connection.connectionState);
+    const { sdp } = await connection.createOffer();
+    const offer = { device: this.#device.id, sid: this.sid, challenge, grant, sdp, reply: caller, stream: "main" };
+    const compact = await sign("offer", offer, this.#key);
+    this.#offerHash = await sha256(compact);
+    if (this.#over) return;
+    if (!this.#send(compact)) throw new Failure("relay-closed");
+    await connection.setLocalDescription({ type: "offer", sdp }); // starts gathering: candidates follow the offer
+    this.#dtls = receiver.transport;
+    if (this.#dtls) this.#dtls.onstatechange = () => this.#transport();
+  }
+
+  /** Take a peeked message of this sid. */
+  receive(message) {
+    if (this.#waiting >= MOST_WAITING) return;
+    this.#waiting += 1;
+    this.#inbox = this.#inbox.then(() => this.#heard(message)).then(() => (this.#waiting -= 1));
+  }
+
+  /** End the call: the device is told where it can be, the picture is gone. Harmless twice. */
+  close() {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#patience);
+    if (this.#offerHash) this.#send(this.#bye);
+    this.#connection?.close();
+  }
+
+  #fail(failure) {
+    if (this.#over) return;
+    this.close();
+    this.dispatchEvent(new CustomEvent("over", { detail: failure }));
+  }
+
+  async #heard(message) {
+    const kind = ["answer", "candidate", "bye"].find((one) => typOf(one) === message.typ);
+    if (this.#over || !kind || (kind === "answer" && this.verified)) return;
+    try {
+      const { payload, der } = await this.#device.believe(message, kind);
+      if (this.#over) return;
+      if (kind === "answer") await this.#answer(payload, der);
+      else if (payload.seq > this.#heardSeq) {
+        this.#heardSeq = payload.seq;
+        if (kind === "bye") this.#fail(new Failure(payload.reason, "the device said bye"));
+        else await this.#candidate(payload);
+      }
+    } catch (cause) {
+      if (kind !== "answer") return; // a candidate or bye that is not the device's is as good as none
+      const known = cause instanceof Failure && ["wrong-fingerprint", "bad-answer"].includes(cause.code);
+      this.#fail(known ? cause : new Failure("untrusted-answer", cause.message, { cause }));
+    }
+  }
+
+  async #answer({ offer_sha256, sdp }, der) {
+    if (offer_sha256 !== this.#offerHash) throw new Failure("untrusted-answer", "it answers another offer");
+    await demandFingerprint(sdp, der);
+    this.verified = { der, fingerprint: await fingerprint(der) };
+    if (this.#over) return;
+    try {
+      await this.#connection.setRemoteDescription({ type: "answer", sdp });
+    } catch (cause) {
+      throw new Failure("bad-answer", cause.message, { cause });
+    }
+    if (this.#over) return;
+    this.dispatchEvent(new Event("answered"));
+    for (const candidate of this.#early.splice(0)) await this.#add(candidate);
+  }
+
+  async #candidate({ candidate, mid, mline }) {
+    if (this.#added >= MOST_CANDIDATES) return;
+    this.#added += 1;
+    const given = { candidate, sdpMid: mid || null, sdpMLineIndex: mline };
+    if (this.verified) await this.#add(given);
+    else this.#early.push(given);
+  }
+
+  /** One candidate that the browser cannot use does not end a call that others may carry. */
+  #add(candidate) {
+    return this.#connection.addIceCandidate(candidate).catch((cause) => console.warn("camward: candidate", cause.message));
+  }
+
+  #trickle(found) {
+    if (found?.protocol === "tcp" || (found?.candidate && this.#sent >= MOST_CANDIDATES)) return; // devices speak UDP
+    if (found?.candidate === "") return; // the end of one generation; the null that follows ends them all
+    this.#sent += 1;
+    this.#seq += 1;
+    const payload = {
+      sid: this.sid,
+      seq: this.#seq,
+      candidate: found?.candidate ?? "",
+      mid: found?.sdpMid ?? "0",
+      mline: found?.sdpMLineIndex ?? 0,
+    };
+    this.#outbox = this.#outbox
+      .then(() => sign("candidate", payload, this.#key))
+      .then((compact) => this.#over || this.#send(compact));
+  }
+
+  async #moved(state) {
+    clearTimeout(this.#patience);
+    if (state === "failed") this.#lost();
+    if (state === "disconnected") {
+      this.#patience = setTimeout(() => this.#lost(), PATIENCE_MS);
+      this.dispatchEvent(new Event("interrupted"));
+    }
+    if (state !== "connected") return;
+    try {
+      this.dtlsFingerprint = await remoteFingerprint(this.#connection);
+      if (this.dtlsFingerprint && this.dtlsFingerprint !== this.verified.fingerprint) throw new Failure("wrong-fingerprint");
+      if (this.#over) return;
+      this.#connected = true;
+      this.dispatchEvent(new Event("connected"));
+    } catch (cause) {
+      this.#fail(cause instanceof Failure ? cause : new Failure("ice-failed", cause.message, { cause }));
+    }
+  }
+
+  /** A device that goes ends DTLS; its bye may be lost with the socket. */
+  #transport() {
+    if (this.#dtls.state === "closed") this.#fail(new Failure("left", "DTLS was closed"));
+    if (this.#dtls.state === "failed") this.#lost();
+  }
+
+  /** DTLS that fails before it ever stood was not done with the verified certificate. */
+  #lost() {
+    const forged = !this.#connected && this.#dtls?.state === "failed";
+    this.#fail(new Failure(forged ? "wrong-fingerprint" : "ice-failed"));
+  }
+}
+
+/** SHA-256 of the certificate that the other side showed in DTLS, or null where the browser does not tell. */
+async function remoteFingerprint(connection) {
+  const stats = await connection.getStats();
+  for (const entry of stats.values()) {
+    const shown = entry.type === "transport" && stats.get(entry.remoteCertificateId);
+    if (shown?.fingerprintAlgorithm === "sha-256") return shown.fingerprint.toUpperCase();
+  }
+  return null;
+}

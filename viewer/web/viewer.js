@@ -1,0 +1,248 @@
+/** A camera's picture in a <video>, shown only once it is certain which camera it comes from. */
+
+import { CallSocket } from "./call.js";
+import { certificate } from "./der.js";
+import { Device } from "./device.js";
+import { Figures } from "./figures.js";
+import { Fleet } from "./fleet.js";
+import { viewerKey } from "./keys.js";
+import { Peer } from "./peer.js";
+import { h264Formats } from "./sdp.js";
+import { Failure, sentence } from "./sentences.js";
+
+const SETUP_MS = 15_000;
+const STATUS_MS = 5_000; // statuses come with the connection; a device that has none by then is not there
+const FIGURES_MS = 1_000;
+const STEADY_MS = 10_000; // a picture that stood for this long has earned another call of its own
+const CALLED_AGAIN = new Set(["expired", "ice-failed", "relay-closed"]);
+
+/** The code of what keeps this browser or page from showing any camera, or null. */
+export function obstacle() {
+  if (!globalThis.isSecureContext || !globalThis.crypto?.subtle) return "no-webcrypto";
+  if (!globalThis.RTCPeerConnection) return "no-webrtc";
+  return h264Formats().length ? null : "no-h264";
+}
+
+/**
+ * Shows one device in one <video>. Events, each with a `detail`:
+ *
+ * - `state` {state}: calling, connecting, live, ended
+ * - `granted`: the Device of the new grant, whose `believe` verifies what it says
+ * - `identity` {device, label, camera, software, subject, notAfter, fingerprint, dtlsFingerprint, origin}: verified, in DTLS too
+ * - `figures` {width, height, fps, bitrateBps, roundTripMs, packetsLost, framesDecoded, firstPictureMs}: once a second
+ * - `failed` {code, message, again}: `again` says that one new call is made by itself
+ * - `blocked` {code, message}: the browser wants a click, then `play()`
+ */
+export class CamwardViewer extends EventTarget {
+  #video;
+  #device;
+  #fleet;
+  #calls;
+  #ownCalls;
+  #state = "ended";
+  #attempt = 0; // rises with each call and each end: what an older one waited for is dropped
+  #callsLeft = 0;
+  #startedMs = 0;
+  #liveMs = 0;
+  #firstPictureMs = null;
+  #peer = null;
+  #challenge = "";
+  #deadline = null;
+  #looking = null;
+  #listening = null;
+
+  /** `calls` is a CallSocket to share; without one the viewer opens its own while it runs. */
+  constructor({ video, device, origin = location.origin, fetch = undefined, calls = undefined }) {
+    super();
+    this.#video = video;
+    this.#device = device;
+    this.#fleet = new Fleet(origin, fetch);
+    this.#ownCalls = !calls;
+    this.#calls = calls ?? new CallSocket(origin);
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** Call the device; whatever comes of it comes as events. Starts anew when it runs already. */
+  start() {
+    this.stop();
+    this.#startedMs = performance.now();
+    this.#firstPictureMs = null;
+    this.#callsLeft = 1;
+    this.#listening = new AbortController();
+    const { signal } = this.#listening;
+    globalThis.addEventListener("pagehide", () => this.stop(), { signal });
+    this.#calls.addEventListener("message", ({ detail }) => this.#message(detail), { signal });
+    this.#calls.addEventListener("refused", ({ detail }) => this.#refused(detail), { signal });
+    this.#calls.addEventListener("closed", () => this.#relayClosed(), { signal });
+    this.#call("");
+  }
+
+  /** Say bye and show nothing more. Harmless when stopped. */
+  stop() {
+    this.#drop();
+    this.#ended();
+  }
+
+  /** Play after the browser wanted a click; to be called from within one. */
+  async play() {
+    const peer = this.#peer;
+    this.#video.requestVideoFrameCallback?.(() => this.#pictured(peer));
+    try {
+      await this.#video.play();
+    } catch (error) {
+      if (error.name !== "NotAllowedError") return; // another picture took this one's place
+      clearTimeout(this.#deadline); // people may take their time
+      this.#tell("blocked", { code: "play-refused", message: sentence("play-refused") });
+    }
+  }
+
+  async #call(staleChallenge) {
+    const attempt = ++this.#attempt;
+    this.#enter("calling");
+    this.#deadline = setTimeout(() => this.#fail(new Failure(this.#missing())), SETUP_MS);
+    try {
+      const code = obstacle();
+      if (code) throw new Failure(code);
+      this.#calls.open();
+      const key = await viewerKey();
+      const { grant, caller, device: described, ice_servers: iceServers } = await this.#fleet.grant(this.#device, key.jwk);
+      if (attempt !== this.#attempt) return;
+      const device = new Device({ ...described, id: this.#device });
+      this.#tell("granted", device);
+      const status = await newestStatus(this.#calls, device, staleChallenge);
+      if (attempt !== this.#attempt) return;
+      this.#challenge = status.challenge;
+      const peer = new Peer({ device, key, send: (message) => this.#calls.send(device.id, message) });
+      this.#peer = peer;
+      peer.addEventListener("answered", () => this.#enter("connecting"));
+      peer.addEventListener("interrupted", () => this.#enter("connecting"));
+      peer.addEventListener("connected", () => this.#show(peer, device, status));
+      peer.addEventListener("over", ({ detail }) => this.#fail(detail));
+      await peer.call({ grant, caller, iceServers, challenge: status.challenge });
+    } catch (error) {
+      if (attempt !== this.#attempt) return;
+      this.#fail(error instanceof Failure ? error : new Failure("fault", error.message, { cause: error }));
+    }
+  }
+
+  /** What the call still waited for when its time was over. */
+  #missing() {
+    if (!this.#peer?.verified) return "setup-timeout";
+    return this.#video.srcObject ? "no-picture" : "ice-failed";
+  }
+
+  #message({ device, message }) {
+    if (device === this.#device && this.#peer && message.payload.sid === this.#peer.sid) this.#peer.receive(message);
+  }
+
+  /** The service could not pass something on; a picture that stands does not need it, but for a camera that was put out. */
+  #refused({ device, code }) {
+    const ends = this.#state !== "live" || code === "revoked";
+    if (device === this.#device && this.#peer && ends) this.#fail(new Failure(code));
+  }
+
+  #relayClosed() {
+    if (this.#peer && !this.#video.srcObject) this.#fail(new Failure("relay-closed"));
+  }
+
+  #show(peer, device, status) {
+    if (this.#video.srcObject === peer.stream) return this.#live(); // it was interrupted, and is back
+    this.#enter("connecting");
+    const { der, fingerprint } = peer.verified;
+    this.#tell("identity", {
+      device: device.id, label: device.label, camera: status.camera, software: status.software,
+      ...certificate(der), fingerprint, dtlsFingerprint: peer.dtlsFingerprint, origin: this.#fleet.origin,
+    });
+    Object.assign(this.#video, { muted: true, playsInline: true, autoplay: true, srcObject: peer.stream });
+    this.play();
+    const figures = new Figures();
+    this.#looking = setInterval(() => this.#measure(peer, figures), FIGURES_MS);
+  }
+
+  async #measure(peer, figures) {
+    const taken = figures.take(await peer.stats, performance.now());
+    if (peer !== this.#peer) return;
+    const unseen = document.hidden || !this.#video.requestVideoFrameCallback; // then no callback tells of the first frame
+    if (unseen && taken.framesDecoded > 0 && this.#firstPictureMs === null) this.#pictured(peer);
+    this.#tell("figures", { ...taken, firstPictureMs: this.#firstPictureMs });
+  }
+
+  /** There is a picture, if it moves: a <video> that waits for a click shows its first one. */
+  #pictured(peer) {
+    if (peer === this.#peer && !this.#video.paused) this.#live();
+  }
+
+  #live() {
+    clearTimeout(this.#deadline);
+    this.#firstPictureMs ??= Math.round(performance.now() - this.#startedMs);
+    this.#liveMs = performance.now();
+    this.#enter("live");
+  }
+
+  #fail(failure) {
+    if (this.#state === "live" && performance.now() - this.#liveMs > STEADY_MS) this.#callsLeft = 1;
+    const stale = failure.code === "expired" && !this.#peer?.verified ? this.#challenge : "";
+    this.#drop();
+    const again = CALLED_AGAIN.has(failure.code) && this.#callsLeft > 0;
+    const attempt = this.#attempt;
+    this.#tell("failed", { code: failure.code, message: failure.sentence, again });
+    if (attempt !== this.#attempt) return; // whoever listened has stopped or started this viewer
+    if (!again) return this.#ended();
+    this.#callsLeft -= 1;
+    this.#call(stale);
+  }
+
+  #drop() {
+    this.#attempt += 1;
+    clearTimeout(this.#deadline);
+    clearInterval(this.#looking);
+    this.#peer?.close();
+    this.#peer = null;
+    this.#video.srcObject = null;
+  }
+
+  #ended() {
+    this.#listening?.abort();
+    if (this.#ownCalls) this.#calls.close();
+    this.#enter("ended");
+  }
+
+  #enter(state) {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#tell("state", { state });
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+/**
+ * The payload of the newest status that `device` signed, with another challenge than `stale`.
+ * Failure `offline`, `untrusted-status`, `relay-closed`, or `expired` when no new challenge came.
+ */
+function newestStatus(calls, device, stale) {
+  const listening = new AbortController();
+  let lacking = "offline";
+  const answer = new Promise((resolve, reject) => {
+    const look = async ({ message }) => {
+      try {
+        const { payload } = await device.believe(message, "status");
+        if (payload.presence === "offline") reject(new Failure("offline"));
+        else if (payload.challenge !== stale) resolve(payload);
+        else lacking = "expired";
+      } catch {
+        lacking = "untrusted-status";
+      }
+    };
+    calls.addEventListener("status", ({ detail }) => detail.device === device.id && look(detail), { signal: listening.signal });
+    if (calls.status(device.id)) look({ message: calls.status(device.id) });
+    const late = setTimeout(() => reject(new Failure(calls.connected ? lacking : "relay-closed")), STATUS_MS);
+    listening.signal.addEventListener("abort", () => clearTimeout(late));
+  });
+  return answer.finally(() => listening.abort());
+}
