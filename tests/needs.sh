@@ -8,8 +8,8 @@ missing=""
 for need in $needs; do
     PATH="$PATH:/usr/sbin:/sbin" command -v "${need%%:*}" >/dev/null || missing="$missing ${need##*:}"
 done
-# What has no command of its own: strongSwan's curl fetcher, systemd's headers, a font for screenshots.
-for package in libstrongswan-extra-plugins libsystemd-dev python3-dev fonts-dejavu-core; do
+# What has no command of its own: strongSwan's openssl and curl plugins, systemd's headers, a font for screenshots.
+for package in libstrongswan-standard-plugins libstrongswan-extra-plugins libsystemd-dev python3-dev fonts-dejavu-core; do
     dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed \
         || missing="$missing $package"
 done
