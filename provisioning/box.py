@@ -69,17 +69,23 @@ async def _run(options: BoxOptions, stop: asyncio.Event, say: Callable[[str], No
     fleet = await asyncio.to_thread(_fleet, options, say)
     address = None if options.host else "127.0.0.1"
     service_options = Options(broker=options.broker, address=address, local_page=options.host is None)
+    config = _write_config(options, fleet)
     service = FleetService(fleet, service_options, say)
     if not service.people.permissions(PERSON).entries:
         service.people.permit(PERSON, device=EVERY_DEVICE, scope=frozenset({"live"}), is_app=False, now=_now())
-    await _Box(options, service, stop, say).run()
+    await _Box(options, config, service, stop, say).run()
 
 
 class _Box:
     def __init__(
-        self, options: BoxOptions, service: FleetService, stop: asyncio.Event, say: Callable[[str], None]
+        self,
+        options: BoxOptions,
+        config: Path,
+        service: FleetService,
+        stop: asyncio.Event,
+        say: Callable[[str], None],
     ) -> None:
-        self._options, self._service, self._stop, self._say = options, service, stop, say
+        self._options, self._config, self._service, self._stop, self._say = options, config, service, stop, say
         self._end = asyncio.Event()  # of the fleet service, once the device is gone
 
     async def run(self) -> None:
@@ -98,9 +104,8 @@ class _Box:
                 self._end.set()
 
     async def _with_device(self) -> None:
-        config = _write_config(self._options, self._service.fleet)
         identity = self._options.directory / "device"
-        device = DeviceProcess(config, say=self._say, verbose=self._options.verbose)
+        device = DeviceProcess(self._config, say=self._say, verbose=self._options.verbose)
         known = await asyncio.to_thread(self._enrolled_id)
         if known is None or not (identity / "operational.pem").exists():
             claim = await asyncio.to_thread(self._service.registry.claim, SERIAL, LABEL, _now())

@@ -87,6 +87,8 @@ class EmbeddedBroker:
             who = await self._identify(writer)
             if who is not None:
                 await self._serve(reader, writer, *who)
+        except asyncio.CancelledError:
+            pass  # only `__aexit__` cancels, and asyncio's stream would print a cancelled connection as a fault
         finally:
             writer.transport.abort()
             self._connections.discard(task)
