@@ -91,6 +91,16 @@ class CameraConfig:
     height: int = _setting(720, "pixels", "an even number from 64 to 4096", lambda v: 64 <= v <= 4096 and v % 2 == 0)
     fps: int = _setting(30, "frames a second", "1 to 120", _between(1, 120))
     bitrate_bps: int = _setting(2_000_000, "bits a second", "50000 to 50000000", _between(50_000, 50_000_000))
+    min_bitrate_bps: int = _setting(
+        300_000, "for weak viewers it is lowered, but not below this", "50000 to 50000000", _between(50_000, 50_000_000)
+    )
+    sub_bitrate_bps: int = _setting(
+        600_000,
+        "bits a second of the second, smaller picture for viewers who are weaker than others; 0 for none",
+        "0, or 50000 to 50000000",
+        lambda v: v == 0 or 50_000 <= v <= 50_000_000,
+    )
+    sub_scale: int = _setting(2, "the smaller picture has each side divided by this", "2 to 8", _between(2, 8))
     keyframe_interval_s: float = _setting(
         10.0,
         "a keyframe at the latest after so long; joins ask for their own",
@@ -111,6 +121,12 @@ class SessionConfig:
     max_pending: int = _setting(4, "calls being set up at once", "1 to 100", _between(1, 100))
     setup_s: float = _setting(15.0, "a call that is not connected by then ends", "1 to 60", _between(1, 60))
     longest_s: int = _setting(3600, "a session without a fresh grant ends by then", "10 to 86400", _between(10, 86400))
+    playout_delay_ms: int = _setting(
+        0,
+        "how long a browser may hold pictures back to smooth them; 0 shows each at once",
+        "0 to 5000",
+        _between(0, 5000),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,8 @@ from agent.identity.clock import LastGood
 from agent.identity.est import EstClient
 from agent.identity.keeper import Keeper
 from agent.identity.renewal import Renewal
+from agent.media.access_unit import StreamName
+from agent.media.rate import SUB_MIN_BPS, Rates
 from agent.media.stream import Stream
 from agent.panel.panel import Panel
 from agent.service import notify, watchdog
@@ -24,6 +26,7 @@ from agent.signaling.calls import Calls
 from agent.signaling.gate import Call, Gate
 from agent.signaling.link import Link, Presence
 from agent.tasks import end
+from agent.webrtc.adaptation import Adaptation
 from agent.webrtc.session import Terms
 from agent.webrtc.sessions import Sessions
 from protocol import jws
@@ -48,10 +51,20 @@ class Daemon:
         self._device = self._keeper.current.device_id
         self._camera_state_since = loop.time()
         root = EstClient(config.identity).root
-        self._stream = Stream(ask=lambda: self._camera.request_keyframe())
-        self._camera = Camera(config.camera, Choice(config.camera), self._stream, on_state=self._on_camera)
+        streams: dict[StreamName, Stream] = {
+            "main": Stream("main", ask=lambda: self._camera.request_keyframe("main")),
+            "sub": Stream("sub", ask=lambda: self._camera.request_keyframe("sub")),
+        }
+        self._camera = Camera(config.camera, Choice(config.camera), streams, on_state=self._on_camera)
         self._panel = Panel(config.panel, self._on_privacy)
-        self._sessions = Sessions(config.session, self._stream, now=loop.time, on_change=self._on_sessions)
+        self._sessions = Sessions(config.session, streams["main"], now=loop.time, on_change=self._on_sessions)
+        rates = Rates(
+            main_max_bps=config.camera.bitrate_bps,
+            main_min_bps=config.camera.min_bitrate_bps,
+            sub_max_bps=config.camera.sub_bitrate_bps,
+            sub_min_bps=SUB_MIN_BPS,
+        )
+        self._adaptation = Adaptation(rates, self._sessions, streams, self._camera, now=loop.time)
         self._gate = Gate(device=self._device, root=root, now=time.time(), random=secrets.token_bytes)
         calls = Calls(device=self._device, gate=self._gate, open=self._open, sessions=self._sessions, say=self._say)
         self._link = Link(
@@ -85,6 +98,7 @@ class Daemon:
     def _parts(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         parts = [
             ("camera", self._camera.run()),
+            ("adaptation", self._adaptation.run()),
             ("challenge", self._keep_challenge()),
             ("renewal", self._keeper.run(reconnect=self._link.reconnect, renewed=self._link.reconnect)),
         ]
@@ -110,6 +124,8 @@ class Daemon:
             life_s=min(call.grant.session_s, self._config.session.longest_s),
             key=current.key,
             certificate=current.chain[0],
+            full_bps=self._config.camera.bitrate_bps,
+            playout_delay_ms=self._config.session.playout_delay_ms,
         )
         self._sessions.open(terms, answered=answered, ended=ended)
 
@@ -144,6 +160,7 @@ class Daemon:
 
     def _on_sessions(self) -> None:
         self._camera.demand(len(self._sessions))
+        self._adaptation.watched(self._sessions.viewers)
         notify.status(f"{self._sessions.viewers} watching")
         self._link.announce()
 

@@ -7,14 +7,15 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from agent.capture.run import Run
 from agent.capture.source import PermanentCaptureError, Source, TemporaryCaptureError
 from agent.config import CameraConfig
-from agent.media.access_unit import AccessUnit
+from agent.media.access_unit import AccessUnit, StreamName
 from agent.media.stream import Stream
+from agent.media.timeline import Timeline
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ _LONGEST_BACKOFF_S = 30.0
 
 
 class Camera:
-    """Runs a source while somebody watches, and publishes what it gives on `stream`.
+    """Runs a source while somebody watches, and publishes what it gives on `streams`.
 
     `make` makes a source and says which and why; it is called on the source's thread, once a run.
     All else is called on the loop. `on_state` hears every change of `state`; in "waiting", `fault` says why the
@@ -39,7 +40,7 @@ class Camera:
         self,
         config: CameraConfig,
         make: Callable[[], tuple[Source, str]],
-        stream: Stream,
+        streams: Mapping[StreamName, Stream],
         *,
         on_state: Callable[[State], None] = lambda state: None,
     ) -> None:
@@ -50,12 +51,14 @@ class Camera:
         self.last_frame_at: float | None = None
         self._config = config
         self._make = make
-        self._stream = stream
+        self._streams = streams
+        self._timeline = Timeline()
         self._on_state = on_state
         self._changed = asyncio.Event()
         self._run: Run | None = None
         self._dropped = 0
-        self._bitrate_bps: int | None = None
+        self._bitrates: dict[StreamName, int] = {}
+        self._sub_wanted = False
         self._viewers = 0
         self._left_at: float | None = None
         self._closed = False
@@ -97,16 +100,28 @@ class Camera:
             self._run.stop()
         self._changed.set()
 
-    def request_keyframe(self) -> None:
+    @property
+    def has_sub(self) -> bool:
+        """Say whether the source that runs has a second, smaller encode."""
+        return self._run is not None and self._run.has_sub
+
+    def request_keyframe(self, stream: StreamName = "main") -> None:
         """Ask the source that runs, if one does."""
         if self._run is not None:
-            self._run.request_keyframe()
+            self._run.request_keyframe(stream)
 
-    def set_bitrate(self, bitrate_bps: int) -> None:
+    def set_bitrate(self, bitrate_bps: int, stream: StreamName = "main") -> None:
         """Aim at `bitrate_bps`, in this run and in those to come."""
-        self._bitrate_bps = bitrate_bps
+        self._bitrates[stream] = bitrate_bps
         if self._run is not None:
-            self._run.set_bitrate(bitrate_bps)
+            self._run.set_bitrate(bitrate_bps, stream)
+
+    def want_sub(self, wanted: bool) -> None:
+        """Have the second encode or not, in this run and in those to come."""
+        if wanted != self._sub_wanted:
+            self._sub_wanted = wanted
+            if self._run is not None:
+                self._run.want_sub(wanted)
 
     async def _until_wanted(self) -> None:
         while self._wanted_s() == 0:
@@ -115,7 +130,10 @@ class Camera:
 
     async def _run_once(self) -> None:
         self._change("starting")
-        run = self._run = Run(self._make, self._publish, self._changed.set, bitrate_bps=self._bitrate_bps)
+        self._timeline.restarted()
+        run = self._run = Run(
+            self._make, self._publish, self._changed.set, bitrates=self._bitrates, sub_wanted=self._sub_wanted
+        )
         by_itself = False
         try:
             while not run.ended and (wanted_s := self._wanted_s()) != 0:
@@ -162,7 +180,8 @@ class Camera:
             self._failures = 0
             self.about, self.name = self._run.about, self._run.name
             self._change("streaming")
-        self._stream.publish(unit, self.last_frame_at)
+        unit = self._timeline.rebased(unit, self.last_frame_at)
+        self._streams[unit.stream].publish(unit, self.last_frame_at)
 
     def _change(self, state: State, fault: str | None = None) -> None:
         if (state, fault) == (self.state, self.fault):

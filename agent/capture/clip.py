@@ -16,7 +16,7 @@ from av.container import InputContainer
 
 from agent.capture.source import PermanentCaptureError
 from agent.media import annexb
-from agent.media.access_unit import AccessUnit
+from agent.media.access_unit import AccessUnit, StreamName
 
 # So many pictures are looked at before a file is taken: they show B frames, and a keyframe to begin with.
 _CHECKED_PICTURES = 300
@@ -32,6 +32,8 @@ class Clip:
     Nothing is encoded, so a keyframe cannot be made: when one is wanted, the clip jumps forward to the next
     IDR in the file, at once and with the timestamps going on. A bitrate cannot be set at all.
     """
+
+    has_sub = False
 
     def __init__(self, path: Path) -> None:
         """Look at the file. Errors: PermanentCaptureError, which says how to make a file that will do."""
@@ -68,12 +70,15 @@ class Clip:
         """End `run` before its next picture."""
         self._stopped.set()
 
-    def request_keyframe(self) -> None:
+    def request_keyframe(self, stream: StreamName = "main") -> None:  # there is but one
         """Go on with the next IDR of the file."""
         self._keyframe_wanted = True
 
-    def set_bitrate(self, bitrate_bps: int) -> None:
+    def set_bitrate(self, bitrate_bps: int, stream: StreamName = "main") -> None:
         """Nothing: a recording has the bitrate that it has."""
+
+    def want_sub(self, wanted: bool) -> None:
+        """Nothing: a recording has the one stream that it has."""
 
     def _timeline(self) -> Generator[tuple[int, list[bytes]], None, None]:
         """Yield what is to be shown when, in microseconds since the start, over all loops and jumps."""

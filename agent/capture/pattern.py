@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from agent.capture.encoder import Encoder
+from agent.capture.encoders import Encoders
 from agent.capture.picture import Picture
 from agent.config import CameraConfig
-from agent.media.access_unit import AccessUnit
+from agent.media.access_unit import AccessUnit, StreamName
 
 
 class Pattern:
@@ -18,7 +18,8 @@ class Pattern:
     def __init__(self, config: CameraConfig) -> None:
         self.name = f"pattern {config.width}x{config.height} at {config.fps} fps, libx264"
         self._config = config
-        self._encoder = Encoder(config)
+        self._encoders = Encoders(config)
+        self.has_sub = self._encoders.has_sub
         self._stopped = threading.Event()
 
     def run(self, emit: Callable[[AccessUnit], None]) -> None:
@@ -28,7 +29,7 @@ class Pattern:
         began, index = time.monotonic(), 0
         while not self._stopped.wait(max(0.0, began + index / fps - time.monotonic())):
             picture.draw(time.time())
-            for unit in self._encoder.encode(picture.frame, index * 1_000_000 // fps):
+            for unit in self._encoders.encode(picture.frame, index * 1_000_000 // fps):
                 emit(unit)
             index = max(index, int((time.monotonic() - began) * fps)) + 1
 
@@ -36,10 +37,14 @@ class Pattern:
         """End `run` before its next picture."""
         self._stopped.set()
 
-    def request_keyframe(self) -> None:
+    def request_keyframe(self, stream: StreamName = "main") -> None:
         """Make the next picture a keyframe."""
-        self._encoder.request_keyframe()
+        self._encoders.request_keyframe(stream)
 
-    def set_bitrate(self, bitrate_bps: int) -> None:
+    def set_bitrate(self, bitrate_bps: int, stream: StreamName = "main") -> None:
         """Aim at `bitrate_bps` from the next picture on."""
-        self._encoder.set_bitrate(bitrate_bps)
+        self._encoders.set_bitrate(bitrate_bps, stream)
+
+    def want_sub(self, wanted: bool) -> None:
+        """Encode a smaller picture too, or no more."""
+        self._encoders.want_sub(wanted)

@@ -15,7 +15,7 @@ from typing import Any
 from agent.capture import devices
 from agent.capture.source import PermanentCaptureError, TemporaryCaptureError
 from agent.config import CameraConfig
-from agent.media.access_unit import AccessUnit
+from agent.media.access_unit import AccessUnit, StreamName
 from agent.media.annexb import Assembler, nal_units
 
 # Pictures between picamera2's thread and ours: a second of them. When it is full they are dropped up to the
@@ -43,6 +43,7 @@ class Picamera:
             raise PermanentCaptureError(
                 "libcamera sees no camera: check the ribbon cable, then `rpicam-hello --list-cameras`"
             )
+        self.has_sub = False
         self.name = f"picamera {config.width}x{config.height} at {config.fps} fps"
         self._config = config
         self._stopped = threading.Event()
@@ -78,13 +79,17 @@ class Picamera:
         """End `run` with the camera's next picture."""
         self._stopped.set()
 
-    def request_keyframe(self) -> None:
+    def request_keyframe(self, stream: StreamName = "main") -> None:  # there is but one
         """Make one of the next pictures a keyframe."""
         self._keyframe_wanted = True
 
-    def set_bitrate(self, bitrate_bps: int) -> None:
+    def set_bitrate(self, bitrate_bps: int, stream: StreamName = "main") -> None:
         """Aim at `bitrate_bps` from one of the next pictures on."""
-        self._bitrate_bps = bitrate_bps
+        if stream == "main":
+            self._bitrate_bps = bitrate_bps
+
+    def want_sub(self, wanted: bool) -> None:
+        """Nothing: there is one encode so far."""
 
     def _run_hardware(self, camera: Any, encoder_type: Any, emit: Callable[[AccessUnit], None]) -> None:
         interval = max(1, round(self._config.keyframe_interval_s * self._config.fps))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from agent.capture.source import Source
-from agent.media.access_unit import AccessUnit
+from agent.media.access_unit import AccessUnit, StreamName
 
 BOUND = 30
 """Access units on their way to the loop: a second at 30 fps. A loop that is further behind has lost anyway."""
@@ -17,9 +17,9 @@ BOUND = 30
 class Run:
     """Makes a source and runs it on a daemon thread named "camera"; `deliver` gets its units on the loop.
 
-    Drop rule: when BOUND units wait for the loop, the next ones are dropped and counted up to a keyframe that
-    finds room; the source is asked for it when there is some. After `stop` nothing is delivered, not even what
-    was on its way.
+    Drop rule: when BOUND units wait for the loop, the next ones are dropped and counted, up to a keyframe of
+    their stream that finds room; the source is asked for it when there is some. After `stop` nothing is
+    delivered, not even what was on its way.
     """
 
     def __init__(
@@ -28,7 +28,8 @@ class Run:
         deliver: Callable[[AccessUnit], None],
         on_end: Callable[[], None],
         *,
-        bitrate_bps: int | None,
+        bitrates: Mapping[StreamName, int],
+        sub_wanted: bool,
     ) -> None:
         self.about = "the camera"
         self.name: str | None = None
@@ -38,14 +39,16 @@ class Run:
         self._make = make
         self._deliver = deliver
         self._on_end = on_end
-        self._bitrate_bps = bitrate_bps
+        self._bitrates = dict(bitrates)
+        self._sub_wanted = sub_wanted
         self._source: Source | None = None
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._body, name="camera", daemon=True)
         # Each is written on one side alone; the difference is what is on its way.
         self._posted = self._taken = 0
-        self._waits_for_keyframe = self._keyframe_unasked = False
+        self._without_keyframe = set[StreamName]()
+        self._unasked = set[StreamName]()
         self._thread.start()
 
     @property
@@ -66,23 +69,35 @@ class Run:
             self._thread.join()  # nothing is left to it but to return
         return self.ended
 
-    def request_keyframe(self) -> None:
+    @property
+    def has_sub(self) -> bool:
+        """Say whether the source, once made, has a second encode."""
+        return self._source is not None and self._source.has_sub
+
+    def request_keyframe(self, stream: StreamName) -> None:
         """Ask the source; one that is only being made begins with a keyframe by itself."""
         if self._source is not None:
-            self._source.request_keyframe()
+            self._source.request_keyframe(stream)
 
-    def set_bitrate(self, bitrate_bps: int) -> None:
+    def set_bitrate(self, bitrate_bps: int, stream: StreamName) -> None:
         """Tell the source, now or as soon as it is made."""
-        self._bitrate_bps = bitrate_bps
+        self._bitrates[stream] = bitrate_bps
         if self._source is not None:
-            self._source.set_bitrate(bitrate_bps)
+            self._source.set_bitrate(bitrate_bps, stream)
+
+    def want_sub(self, wanted: bool) -> None:
+        """Tell the source, now or as soon as it is made."""
+        self._sub_wanted = wanted
+        if self._source is not None:
+            self._source.want_sub(wanted)
 
     def _body(self) -> None:
         try:
             self._source, self.about = self._make()
             self.name = self._source.name
-            if self._bitrate_bps is not None:
-                self._source.set_bitrate(self._bitrate_bps)
+            for stream, bitrate_bps in tuple(self._bitrates.items()):
+                self._source.set_bitrate(bitrate_bps, stream)
+            self._source.want_sub(self._sub_wanted)
             # `stop` looks at _source after setting its flag, so that one of the two sides sees the other.
             if not self.stopped:
                 self._source.run(self._emit)
@@ -93,14 +108,15 @@ class Run:
     def _emit(self, unit: AccessUnit) -> None:
         if self._posted - self._taken >= BOUND:
             self.dropped += 1
-            self._waits_for_keyframe = self._keyframe_unasked = True
-        elif self._waits_for_keyframe and not unit.keyframe:
+            self._without_keyframe.add(unit.stream)
+            self._unasked.add(unit.stream)
+        elif unit.stream in self._without_keyframe and not unit.keyframe:
             self.dropped += 1
-            if self._keyframe_unasked:  # only now: one made while there is no room would be made for nothing
-                self._keyframe_unasked = False
-                self.request_keyframe()
+            if unit.stream in self._unasked:  # only now: one made while there is no room would be made for nothing
+                self._unasked.discard(unit.stream)
+                self.request_keyframe(unit.stream)
         else:
-            self._waits_for_keyframe = False
+            self._without_keyframe.discard(unit.stream)
             self._posted += 1
             self._call(self._take, unit)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from agent.media.access_unit import AccessUnit
+from agent.media.access_unit import AccessUnit, StreamName
 
 
 class CaptureError(Exception):
@@ -31,8 +31,11 @@ class Source(Protocol):
     name: str
     """What it is, in one line: "pattern 1280x720 at 30 fps, libx264"."""
 
+    has_sub: bool
+    """Whether there is a second, smaller encode of the same pictures, of the same pts."""
+
     def run(self, emit: Callable[[AccessUnit], None]) -> None:
-        """Open the camera and emit, beginning with a keyframe, until `stop`; close what was opened.
+        """Open the camera and emit, each stream beginning with a keyframe, until `stop`; close what was opened.
 
         Blocks the calling thread; returns at once if stopped before. Errors: CaptureError.
         """
@@ -40,8 +43,11 @@ class Source(Protocol):
     def stop(self) -> None:
         """End `run` soon. From any thread, never blocks, harmless twice and before `run`."""
 
-    def request_keyframe(self) -> None:
-        """Want the next picture to be a keyframe. From any thread, never blocks."""
+    def request_keyframe(self, stream: StreamName = "main") -> None:
+        """Want the next picture of this stream to be a keyframe. From any thread, never blocks."""
 
-    def set_bitrate(self, bitrate_bps: int) -> None:
+    def set_bitrate(self, bitrate_bps: int, stream: StreamName = "main") -> None:
         """Aim at `bitrate_bps` from the next picture on, without restart or gap in pts. From any thread."""
+
+    def want_sub(self, wanted: bool) -> None:
+        """Emit the sub stream too, from the next picture on, or no more. From any thread, never blocks."""

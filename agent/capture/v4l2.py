@@ -13,10 +13,10 @@ import av
 from av.container import InputContainer
 
 from agent.capture import devices
-from agent.capture.encoder import Encoder
+from agent.capture.encoders import Encoders
 from agent.capture.source import CaptureError, PermanentCaptureError, TemporaryCaptureError
 from agent.config import CameraConfig
-from agent.media.access_unit import AccessUnit
+from agent.media.access_unit import AccessUnit, StreamName
 from agent.media.annexb import Assembler, MalformedH264, nal_units
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,8 @@ class V4l2:
         self._device = device
         self._open_input = open_input
         self._stopped = threading.Event()
-        self._encoder = Encoder(config, codecs=("h264_v4l2m2m", "libx264"))
+        self._encoders = Encoders(config, codecs=("h264_v4l2m2m", "libx264"))
+        self.has_sub = self._encoders.has_sub
         self._keyframe_wanted = False
         self._bitrate_bps: int | None = None
 
@@ -93,18 +94,23 @@ class V4l2:
         """End `run` with the camera's next picture."""
         self._stopped.set()
 
-    def request_keyframe(self) -> None:
+    def request_keyframe(self, stream: StreamName = "main") -> None:
         """Want a keyframe, from the encoder or from the camera."""
-        self._keyframe_wanted = True
-        self._encoder.request_keyframe()
+        self._keyframe_wanted = self._keyframe_wanted or stream == "main"
+        self._encoders.request_keyframe(stream)
 
-    def set_bitrate(self, bitrate_bps: int) -> None:
+    def set_bitrate(self, bitrate_bps: int, stream: StreamName = "main") -> None:
         """Aim at `bitrate_bps`, in the encoder or in the camera."""
-        self._bitrate_bps = bitrate_bps
-        self._encoder.set_bitrate(bitrate_bps)
+        if stream == "main":
+            self._bitrate_bps = bitrate_bps
+        self._encoders.set_bitrate(bitrate_bps, stream)
+
+    def want_sub(self, wanted: bool) -> None:
+        """Encode a smaller picture too, or no more, where pictures are encoded here."""
+        self._encoders.want_sub(wanted)
 
     def _pass_through(self, container: InputContainer, emit: Callable[[AccessUnit], None]) -> None:
-        self.name = f"{self.name}, its own H.264"
+        self.name, self.has_sub = f"{self.name}, its own H.264", False
         clock, assembler = _Clock(), Assembler()
         for packet in container.demux(video=0):
             if self._stopped.is_set():
@@ -125,9 +131,9 @@ class V4l2:
             except av.InvalidDataError:
                 continue  # USB cameras cut pictures short when they start, and now and then later
             for frame in frames:
-                for unit in self._encoder.encode(frame.reformat(format="yuv420p"), clock.pts_us(frame)):
+                for unit in self._encoders.encode(frame.reformat(format="yuv420p"), clock.pts_us(frame)):
                     emit(unit)
-                self.name = f"{own_name} to {self._encoder.codec}"
+                self.name = f"{own_name} to {self._encoders.codec}"
 
     def _set_controls(self) -> None:
         wanted = []

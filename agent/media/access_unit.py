@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+StreamName = Literal["main", "sub"]
+"""The full picture of a camera, and the second, smaller encode of it that weak viewers are given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,3 +19,4 @@ class AccessUnit:
     data: bytes
     pts_us: int
     keyframe: bool
+    stream: StreamName = "main"

@@ -12,6 +12,7 @@ START_CODE = b"\x00\x00\x00\x01"
 # nal_unit_type, H.264 table 7-1
 SLICE = 1
 IDR = 5
+SEI = 6
 SPS = 7
 PPS = 8
 DELIMITER = 9

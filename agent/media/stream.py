@@ -1,60 +1,68 @@
-"""One source, many viewers."""
+"""One encode, many viewers."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Callable
+from typing import Final, Protocol
 
-from agent.media.access_unit import AccessUnit
-from agent.media.feed import Feed
+from agent.media.access_unit import AccessUnit, StreamName
+from agent.media.capture_clock import CaptureClock
+from agent.media.packetize import Packetized, packetize
 
-KEYFRAME_QUIET_S = 0.5
+KEYFRAME_QUIET_S: Final = 0.5
 """The encoder is asked for a keyframe at most so often: each costs as much as some twenty other pictures."""
 
 
-class Stream:
-    """Fans access units out to the feeds of all viewers. Times (`now`) are monotonic seconds.
+class Viewer(Protocol):
+    """Whoever a stream hands its pictures to."""
 
-    `ask` asks the encoder for a keyframe.
-    What viewers see has a strictly rising pts, also across restarts of the source, whose own begins at 0 again.
+    def take(self, packetized: Packetized, now: float) -> bool:
+        """Send or queue a picture, or drop it. True when that overflowed, and a keyframe is wanted."""
+
+
+class Stream:
+    """Cuts access units into packets, once, and hands them to all viewers. Times (`now`) are monotonic seconds.
+
+    `ask` asks the encoder for a keyframe. What came since the last keyframe is kept while that is younger than
+    KEYFRAME_QUIET_S: who joins then is served from it, where the encoder would not be asked so soon again.
     """
 
-    def __init__(self, *, ask: Callable[[], None]) -> None:
+    def __init__(self, name: StreamName = "main", *, ask: Callable[[], None]) -> None:
+        self.name: Final = name
         self.keyframe_causes: Counter[str] = Counter()
         self.keyframes_asked = 0
         self._ask = ask
-        self._feeds: list[Feed] = []
+        self._viewers: list[Viewer] = []
+        self._clock = CaptureClock()
+        self._recent: list[Packetized] = []
         self._asked_at: float | None = None
         self._wanted = False
-        self._published_at: float | None = None
-        self._source_pts_us = -1
-        self._offset_us = 0
 
     @property
     def viewers(self) -> int:
-        """Count the feeds that are subscribed."""
-        return len(self._feeds)
+        """Count who is subscribed."""
+        return len(self._viewers)
 
-    def subscribe(self, wake: Callable[[], None]) -> Feed:
-        """Add a viewer; a keyframe is asked for on its behalf (cause "join")."""
-        feed = Feed(wake)
-        self._feeds.append(feed)
-        if self._published_at is not None:
-            # A picture ago at most while the source runs; a source that starts begins with a keyframe anyway.
-            self.request_keyframe("join", self._published_at)
+    def subscribe(self, viewer: Viewer, now: float, *, cause: str = "join") -> None:
+        """Add a viewer, which begins with a keyframe: the last one, if that was just now, else one that is asked for.
+
+        One that comes from another stream (cause "switch") is never given what is older than it has seen.
+        """
+        self._viewers.append(viewer)
+        if cause == "join" and self._recent and now - self._recent[0].published_at <= KEYFRAME_QUIET_S:
+            for packetized in self._recent:
+                viewer.take(packetized, now)
         else:
-            self.keyframe_causes["join"] += 1
-        return feed
+            self.request_keyframe(cause, now)
 
-    def unsubscribe(self, feed: Feed) -> None:
-        """Take a viewer off and close its feed. Doing it twice is harmless."""
-        feed.close()
-        if feed in self._feeds:
-            self._feeds.remove(feed)
+    def unsubscribe(self, viewer: Viewer) -> None:
+        """Take a viewer off. Doing it twice is harmless."""
+        if viewer in self._viewers:
+            self._viewers.remove(viewer)
 
     def request_keyframe(self, cause: str, now: float) -> None:
-        """Want a keyframe because of `cause`: "pli", "join" or "overflow".
+        """Want a keyframe because of `cause`: "pli", "fir", "join", "switch" or "overflow".
 
         Within KEYFRAME_QUIET_S of the last question to the encoder it is remembered, and asked on a later
         `publish` unless a keyframe came by itself.
@@ -64,15 +72,27 @@ class Stream:
         self._ask_if_quiet(now)
 
     def publish(self, unit: AccessUnit, now: float) -> None:
-        """Hand `unit` to every viewer, and ask for the keyframe that is still wanted."""
-        unit = self._rebased(unit, now)
-        self._published_at = now
+        """Hand `unit` to every viewer, and ask for the keyframe that is still wanted. Errors: MalformedH264."""
+        captured_at = self._clock.captured_at(unit.pts_us, now)
         if unit.keyframe:
             self._wanted = False
-        for feed in tuple(self._feeds):
-            if feed.push(unit):
+        if not self._viewers:
+            self._recent.clear()
+            return
+        packetized = packetize(unit, captured_at=captured_at, published_at=now)
+        self._remember(packetized, now)
+        for viewer in tuple(self._viewers):
+            if viewer.take(packetized, now):
                 self.request_keyframe("overflow", now)
         self._ask_if_quiet(now)
+
+    def _remember(self, packetized: Packetized, now: float) -> None:
+        if packetized.unit.keyframe:
+            self._recent = [packetized]
+        elif self._recent and now - self._recent[0].published_at <= KEYFRAME_QUIET_S:
+            self._recent.append(packetized)
+        else:
+            self._recent.clear()
 
     def _ask_if_quiet(self, now: float) -> None:
         if self._wanted and (self._asked_at is None or now - self._asked_at >= KEYFRAME_QUIET_S):
@@ -80,13 +100,3 @@ class Stream:
             self._asked_at = now
             self.keyframes_asked += 1
             self._ask()
-
-    def _rebased(self, unit: AccessUnit, now: float) -> AccessUnit:
-        if unit.pts_us <= self._source_pts_us and self._published_at is not None:
-            # The source started again: go on after the last picture by as much as really passed.
-            passed_us = max(1, round((now - self._published_at) * 1_000_000))
-            self._offset_us += self._source_pts_us + passed_us - unit.pts_us
-        self._source_pts_us = unit.pts_us
-        if not self._offset_us:
-            return unit
-        return dataclasses.replace(unit, pts_us=unit.pts_us + self._offset_us)

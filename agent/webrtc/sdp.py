@@ -19,6 +19,7 @@ class CheckedOffer:
     sdp: str  # without its candidates: those are probed only after `addresses.may_probe`
     candidates: tuple[str, ...]  # candidate-attribute values, RFC 8839 section 5.1
     mid: str
+    may_answer_passively: bool
 
 
 def check_offer(sdp: str) -> CheckedOffer:
@@ -43,7 +44,12 @@ def check_offer(sdp: str) -> CheckedOffer:
     if len(candidates) > MAX_CANDIDATES:
         raise Refused("failed", f"an offer has at most {MAX_CANDIDATES} candidates")
     kept = [line for line in lines if not line.startswith(("a=candidate:", "a=end-of-candidates"))]
-    return CheckedOffer(sdp="\r\n".join(kept) + "\r\n", candidates=candidates, mid=mids[0])
+    return CheckedOffer(
+        sdp="\r\n".join(kept) + "\r\n",
+        candidates=candidates,
+        mid=mids[0],
+        may_answer_passively="setup:actpass" in attributes,
+    )
 
 
 def _is_h264(attribute: str) -> bool:

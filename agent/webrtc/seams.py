@@ -1,23 +1,97 @@
-"""The one file that touches the private side of aiortc and aioice, and says why.
+"""The one file that touches the private side of aiortc and aioice, and says why. (`srtp.py` does so with pylibsrtp's.)
 
 tests/agent/webrtc/test_seams.py fails when a release moves anything this stands on.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path as File
 from typing import Final
 
-from aiortc import RTCCertificate, RTCConfiguration, RTCPeerConnection, RTCRtpSender
-from aiortc.rtcdtlstransport import SRTPProtectionProfile
+import pylibsrtp
+from aioice.ice import CandidatePair
+from aiortc import (
+    RTCCertificate,
+    RTCConfiguration,
+    RTCDtlsTransport,
+    RTCPeerConnection,
+    RTCRtpCodecParameters,
+    RTCRtpSender,
+    RTCRtpTransceiver,
+)
+from aiortc.codecs import CODECS, HEADER_EXTENSIONS, is_rtx
+from aiortc.rtcdtlstransport import (
+    SRTP_AEAD_AES_128_GCM,
+    SRTP_AEAD_AES_256_GCM,
+    SRTP_AES128_CM_SHA1_80,
+    SRTP_PROFILES,
+    SRTPProtectionProfile,
+)
+from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpHeaderExtensionParameters, RTCRtpSendParameters
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
+from agent.media import rtp
+from agent.webrtc.path import Path
+
 _DTLS_1_2: Final = 0xFEFD  # RFC 6347, section 4.1; pyOpenSSL names only the versions of TLS
 CERTIFICATES: Final = "_RTCPeerConnection__certificates"
-KEYFRAME_REQUEST: Final = "_send_keyframe"
+SENDER: Final = "_RTCRtpTransceiver__sender"
+STARTED: Final = "_RTCRtpSender__rtp_started"
+EXITED: Final = "_RTCRtpSender__rtp_exited"
+NTP_TIMESTAMP: Final = "_RTCRtpSender__ntp_timestamp"
+RTP_TIMESTAMP: Final = "_RTCRtpSender__rtp_timestamp"
+OCTETS: Final = "_RTCRtpSender__octet_count"
+PACKETS: Final = "_RTCRtpSender__packet_count"
+DATA_RECEIVED: Final = "data_received"
+LSR: Final = "_RTCRtpSender__lsr"
+LSR_TIME: Final = "_RTCRtpSender__lsr_time"
 _CIPHERS: Final = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384"
+_TAG_BYTES: Final = {
+    SRTP_AES128_CM_SHA1_80.openssl_profile: 10,  # RFC 3711, section 5.2
+    SRTP_AEAD_AES_128_GCM.openssl_profile: 16,  # RFC 7714, section 12
+    SRTP_AEAD_AES_256_GCM.openssl_profile: 16,
+}
+
+
+def _extend_what_aiortc_negotiates() -> None:
+    """Let answers take transport-wide feedback and the playout delay, of which aiortc does not know."""
+    extensions, codecs = HEADER_EXTENSIONS["video"], CODECS["video"]
+    known = {extension.uri for extension in extensions}
+    for number, uri in enumerate((rtp.TRANSPORT_CC, rtp.PLAYOUT_DELAY), max(x.id for x in extensions) + 1):
+        if uri not in known:
+            extensions.append(RTCRtpHeaderExtensionParameters(id=number, uri=uri))
+    transport_cc = RTCRtcpFeedback(type="transport-cc")
+    for codec in codecs:
+        if codec.name == "H264" and transport_cc not in codec.rtcpFeedback:
+            codec.rtcpFeedback.append(transport_cc)
+
+
+_extend_what_aiortc_negotiates()
+
+
+def srtp_profiles(flags: str) -> list[SRTPProtectionProfile]:
+    """Order the SRTP profiles by their cost on a processor with these flags, as /proc/cpuinfo has them.
+
+    GCM needs AES instructions to be the cheaper one; 256 bits never are.
+    """
+    has_aes = "aes" in flags.split()
+    order = (
+        [SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_SHA1_80] if has_aes else [SRTP_AES128_CM_SHA1_80, SRTP_AEAD_AES_128_GCM]
+    )
+    return [profile for profile in (*order, SRTP_AEAD_AES_256_GCM) if profile in SRTP_PROFILES]
+
+
+def _processor_flags() -> str:
+    lines = File("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line.partition(":")[2] for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+_PROFILES: Final = srtp_profiles(_processor_flags())
 
 
 class DeviceCertificate(RTCCertificate):
@@ -25,7 +99,7 @@ class DeviceCertificate(RTCCertificate):
 
     def _create_ssl_context(self, srtp_profiles: list[SRTPProtectionProfile]) -> SSL.Context:
         # aiortc has no option for the ciphers and accepts CBC; it asks its certificate to make the context.
-        context = super()._create_ssl_context(srtp_profiles)
+        context = super()._create_ssl_context(_PROFILES)
         context.set_cipher_list(_CIPHERS)
         context.set_min_proto_version(_DTLS_1_2)
         return context
@@ -39,6 +113,118 @@ def peer_connection(key: ec.EllipticCurvePrivateKey, certificate: x509.Certifica
     return connection
 
 
-def on_keyframe_request(sender: RTCRtpSender, request: Callable[[], None]) -> None:
-    """Call `request` for each PLI and FIR: for encoded frames aiortc sets a flag that nothing reads."""
-    setattr(sender, KEYFRAME_REQUEST, request)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Negotiated:
+    """What offer and answer agreed on, once DTLS stands. `extension_ids` are the header extensions, by URI."""
+
+    payload_type: int
+    rtx_payload_type: int | None
+    extension_ids: dict[str, int]
+    mid: str
+    tag_bytes: int
+    ssrc: int
+    rtx_ssrc: int
+
+
+class Sender(RTCRtpSender):
+    """Stands in for aiortc's sender: negotiates, reports (SR, SDES, BYE) and closes as that one does.
+
+    It sends no media: `on_ready` is told when that may begin, and `sent` takes note of what left.
+    """
+
+    def __init__(self, transport: RTCDtlsTransport, on_ready: Callable[[Negotiated], None]) -> None:
+        super().__init__("video", transport)
+        self._on_ready = on_ready
+        self._parameters: RTCRtpSendParameters | None = None
+
+    async def send(self, parameters: RTCRtpSendParameters) -> None:
+        """Begin, with what was negotiated."""
+        self._parameters = parameters
+        await super().send(parameters)
+
+    async def _run_rtp(self, codec: RTCRtpCodecParameters) -> None:
+        # aiortc's own loop takes pictures of a track here; its stop() waits for both of these events.
+        getattr(self, STARTED).set()
+        try:
+            self._on_ready(self._negotiated(codec))
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            pass
+        finally:
+            getattr(self, EXITED).set()
+
+    def _negotiated(self, codec: RTCRtpCodecParameters) -> Negotiated:
+        parameters, ssl = self._parameters, self.transport._ssl
+        assert parameters is not None and ssl is not None  # noqa: S101, PT018  # send() came first, and DTLS stands
+        assert codec.payloadType is not None  # noqa: S101  # it was negotiated
+        rtx = [x.payloadType for x in parameters.codecs if is_rtx(x) and x.parameters["apt"] == codec.payloadType]
+        return Negotiated(
+            payload_type=codec.payloadType,
+            rtx_payload_type=rtx[0] if rtx else None,
+            extension_ids={extension.uri: extension.id for extension in parameters.headerExtensions},
+            mid=parameters.muxId,
+            tag_bytes=_TAG_BYTES[ssl.get_selected_srtp_profile()],
+            ssrc=self._ssrc,
+            rtx_ssrc=self._rtx_ssrc,
+        )
+
+    def sent(self, *, packets: int, octets: int) -> None:
+        """Count what left, for sender reports and statistics."""
+        setattr(self, PACKETS, getattr(self, PACKETS) + packets)
+        setattr(self, OCTETS, getattr(self, OCTETS) + octets)
+
+    def captured(self, ntp_timestamp: int, rtp_timestamp: int) -> None:
+        """Say when the picture of this RTP timestamp was taken, in 64-bit NTP time (RFC 3550, section 6.4.1)."""
+        setattr(self, NTP_TIMESTAMP, ntp_timestamp)
+        setattr(self, RTP_TIMESTAMP, rtp_timestamp)
+
+    def round_trip_s(self, lsr: int, dlsr_s: float, now: float) -> float | None:
+        """Work out a round trip from a report on our last sender report; `now` is in seconds since the epoch."""
+        if not lsr or lsr != getattr(self, LSR):
+            return None
+        return max(0.0, now - float(getattr(self, LSR_TIME)) - dlsr_s)
+
+
+def place_sender(transceiver: RTCRtpTransceiver, on_ready: Callable[[Negotiated], None]) -> Sender:
+    """Put a `Sender` in the place of aiortc's, before the remote description is set."""
+    old = transceiver.sender
+    sender = Sender(old.transport, on_ready)
+    sender._ssrc, sender._stream_id = old._ssrc, old._stream_id  # the receiver's reports name this SSRC already
+    setattr(transceiver, SENDER, sender)
+    return sender
+
+
+def answer_passively(transport: RTCDtlsTransport) -> None:
+    """Answer as DTLS server: the viewer, whose path stands first, then begins the handshake (RFC 8842, section 5.3)."""
+    transport._set_role("server")
+
+
+def on_rtcp(transport: RTCDtlsTransport, take: Callable[[bytes], None]) -> None:
+    """Give each compound RTCP packet to `take`, decrypted, at once: aiortc's way costs a queue and two tasks."""
+    connection = transport.transport._connection
+    queue = connection.data_received
+
+    def data_received(data: bytes, component: int) -> None:
+        srtp = transport._rx_srtp
+        if not data or not 128 <= data[0] < 192:  # RFC 7983, section 7
+            queue(data, component)
+        elif srtp is not None and len(data) > 1 and 192 <= data[1] < 224:  # RFC 5761, section 4
+            try:
+                report = srtp.unprotect_rtcp(data)
+            except (pylibsrtp.Error, ValueError):
+                return
+            take(report)
+
+    setattr(connection, DATA_RECEIVED, data_received)
+
+
+def nominated(transport: RTCDtlsTransport) -> CandidatePair | None:
+    """Give the pair that media goes over now; ICE may come to another one later."""
+    return transport.transport._connection._nominated.get(1)
+
+
+def path(pair: CandidatePair) -> Path:
+    """Open a path of ours over this pair. A pair with a relay has no socket of its own."""
+    transport = pair.protocol.transport
+    sock = transport.get_extra_info("socket")
+    return Path(sock.dup() if sock is not None else None, pair.remote_addr, transport.sendto)

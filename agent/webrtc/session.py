@@ -9,20 +9,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from aiortc import RTCRtpSender, RTCSessionDescription
+from aiortc import RTCRtpSender, RTCRtpTransceiver, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from agent.media.bandwidth import Bandwidth
 from agent.media.stream import Stream
 from agent.tasks import end
 from agent.webrtc import seams
 from agent.webrtc.addresses import may_probe
+from agent.webrtc.egress import Egress
+from agent.webrtc.reports import Reports
 from agent.webrtc.sdp import MAX_CANDIDATES, check_offer
-from agent.webrtc.track import FeedTrack
 from protocol.errors import Refused
 
 _LOG: Final = logging.getLogger(__name__)
+MIN_BPS: Final = 50_000  # no viewer's rate is estimated lower: even the smallest stream needs as much
 _CLOSE_S: Final = 5.0  # a connection that does not close by then is left to the garbage collector
 
 
@@ -37,6 +40,8 @@ class Terms:
     life_s: float
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
+    full_bps: int  # what the main stream takes: where a viewer's rate begins, and what it is never above
+    playout_delay_ms: int
 
 
 class Session:
@@ -47,11 +52,12 @@ class Session:
     ) -> None:
         self.terms = terms
         self.connected = False
-        self._stream = stream
+        self.bandwidth = Bandwidth(start_bps=terms.full_bps, min_bps=MIN_BPS, max_bps=terms.full_bps)
+        self.egress = Egress(stream, self.bandwidth, playout_delay_ms=terms.playout_delay_ms, full_bps=terms.full_bps)
         self._now = now
         self._on_connected = on_connected
         self._peer = seams.peer_connection(terms.key, terms.certificate)
-        self._track = FeedTrack(stream)
+        self._subscribed = False
         self._candidates: asyncio.Queue[str] = asyncio.Queue(MAX_CANDIDATES)  # more than that are not probed
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._settled = asyncio.Event()  # connected, or ended before that
@@ -76,7 +82,7 @@ class Session:
             return "expired" if self.connected else "setup-timeout"
         finally:
             await end(*tasks)
-            self._track.stop()
+            self.egress.close()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_S):
                     await self._peer.close()
@@ -101,15 +107,30 @@ class Session:
         peer.add_listener("connectionstatechange", self._on_state)
         try:
             # Before the remote description: else H.264 goes out under the payload type of VP8.
-            transceiver = peer.addTransceiver(self._track, direction="sendonly")
-            codecs = RTCRtpSender.getCapabilities("video").codecs
-            transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "video/H264"])
-            seams.on_keyframe_request(transceiver.sender, lambda: self._stream.request_keyframe("pli", self._now()))
+            transceiver = peer.addTransceiver("video", direction="sendonly")
+            self._send_through(transceiver)
             await peer.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
+            if offer.may_answer_passively:
+                seams.answer_passively(transceiver.sender.transport)
             await peer.setLocalDescription(await peer.createAnswer())
         except Exception as error:  # aiortc's parser raises seven kinds of exception for bad SDP
             raise Refused("failed", f"the offer cannot be answered ({type(error).__name__})") from error
         return peer.localDescription.sdp
+
+    def _send_through(self, transceiver: RTCRtpTransceiver) -> None:
+        codecs = RTCRtpSender.getCapabilities("video").codecs
+        transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType in {"video/H264", "video/rtx"}])
+        transport = transceiver.sender.transport
+        sender = seams.place_sender(transceiver, lambda agreed: self.egress.connect(transport, sender, agreed))
+        reports = Reports(self.egress, sender, self.bandwidth, now=self._now)
+        seams.on_rtcp(transport, reports.take)
+        transport.transport.on("statechange", lambda: self._on_ice(transport.transport.state))
+
+    def _on_ice(self, state: str) -> None:
+        # As early as there is a path: the keyframe is made while DTLS shakes hands.
+        if state == "completed" and not self._subscribed:
+            self._subscribed = True
+            self.egress.subscribe()
 
     async def _probe(self) -> None:
         """Hand candidates to ICE one by one: a name to resolve holds up its followers, never the answer."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from agent.config import SessionConfig
+from agent.media.rate import ViewerRate
 from agent.media.stream import Stream
 from agent.webrtc.session import Session, Terms
 from protocol.errors import Refused
@@ -73,6 +74,19 @@ class Sessions:
         if entry := self._open.get(sid):
             entry[0].add_candidate(candidate)
 
+    def rates(self) -> list[ViewerRate]:
+        """Say what each connected viewer's link is estimated to take, and which stream it is given."""
+        return [
+            ViewerRate(key=sid, estimate_bps=session.bandwidth.estimate_bps, stream=session.egress.heading_for)
+            for sid, (session, _) in self._open.items()
+            if session.connected
+        ]
+
+    def watch(self, sid: str, stream: Stream) -> None:
+        """Give a viewer another stream, from its next keyframe on; harmless when it has that one."""
+        if entry := self._open.get(sid):
+            entry[0].egress.watch(stream)
+
     def end(self, sid: str, reason: str) -> None:
         """End one session, if it is still there."""
         if entry := self._open.get(sid):
@@ -101,6 +115,8 @@ class Sessions:
             was_connected = session.connected
             del self._open[sid]
             _LOG.info("viewer %s: %s", "left" if was_connected else "not connected", reason)
+            if was_connected:
+                _LOG.info("session %s: %s", sid, session.egress.account())
             ended(reason)
             self._on_change()
 

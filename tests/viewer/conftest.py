@@ -146,6 +146,8 @@ class Wire:
             life_s=600.0,
             key=self.dtls.key,
             certificate=self.dtls.chain[0],
+            full_bps=2_000_000,
+            playout_delay_ms=0,
         )
         self.sessions.open(terms, answered=answered, ended=ended)
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from agent.capture.camera import Camera, State
 from agent.capture.source import Source
 from agent.config import CameraConfig
-from agent.media.feed import Feed
 from agent.media.stream import Stream
 from tests.agent.capture.scripted import Emit, Scripted
+from tests.kit.onlooker import Onlooker
 
 Act = Callable[[Scripted, Emit], None]
 
@@ -27,15 +28,16 @@ class Bench:
         self.news = asyncio.Event()
         self._acts = acts or (Scripted.steady,)
         self.stream = Stream(ask=lambda: self.camera.request_keyframe())
-        self.camera = Camera(config, self._make, self.stream, on_state=self._note)
+        self.camera = Camera(config, self._make, {"main": self.stream}, on_state=self._note)
 
-    def watch(self) -> Feed:
-        feed = self.stream.subscribe(self.news.set)
+    def watch(self) -> Onlooker:
+        onlooker = Onlooker(self.news.set)
+        self.stream.subscribe(onlooker, time.monotonic())
         self.camera.demand(self.stream.viewers)
-        return feed
+        return onlooker
 
-    def leave(self, feed: Feed) -> None:
-        self.stream.unsubscribe(feed)
+    def leave(self, onlooker: Onlooker) -> None:
+        self.stream.unsubscribe(onlooker)
         self.camera.demand(self.stream.viewers)
 
     async def state(self, state: State, within_s: float = 3.0) -> None:
@@ -48,12 +50,12 @@ class Bench:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.news.wait(), 0.02)
 
-    async def pictures(self, feed: Feed, count: int, within_s: float = 3.0) -> list[int]:
+    async def pictures(self, onlooker: Onlooker, count: int, within_s: float = 3.0) -> list[int]:
         seen: list[int] = []
         async with asyncio.timeout(within_s):
             while len(seen) < count:
                 self.news.clear()
-                seen += [unit.pts_us for unit in iter(feed.pop, None)]
+                seen += [unit.pts_us for unit in iter(onlooker.pop, None)]
                 if len(seen) < count:
                     await self.news.wait()
         return seen

@@ -10,7 +10,7 @@ import av
 
 from agent.capture.encoder import Encoder
 from agent.config import CameraConfig
-from agent.media.access_unit import AccessUnit
+from agent.media.access_unit import AccessUnit, StreamName
 
 Emit = Callable[[AccessUnit], None]
 
@@ -18,10 +18,11 @@ SMALL = CameraConfig(source="pattern", width=64, height=64, fps=30, bitrate_bps=
 
 
 class Scripted:
-    """Encodes a grey picture. `act` replaces its run: `steady` for pictures, or raise, or hang."""
+    """Encodes a grey picture, in one stream. `act` replaces its run: `steady` for pictures, or raise, or hang."""
 
     def __init__(self, act: Callable[[Scripted, Emit], None] | None = None) -> None:
         self.name = "scripted"
+        self.has_sub = False
         self.stopped = threading.Event()
         self.keyframes_requested = 0
         self.bitrates_bps: list[int] = []
@@ -50,10 +51,13 @@ class Scripted:
     def stop(self) -> None:
         self.stopped.set()
 
-    def request_keyframe(self) -> None:
+    def request_keyframe(self, stream: StreamName = "main") -> None:
         self.keyframes_requested += 1
         self._encoder.request_keyframe()
 
-    def set_bitrate(self, bitrate_bps: int) -> None:
+    def set_bitrate(self, bitrate_bps: int, stream: StreamName = "main") -> None:
         self.bitrates_bps.append(bitrate_bps)
         self._encoder.set_bitrate(bitrate_bps)
+
+    def want_sub(self, wanted: bool) -> None:
+        pass

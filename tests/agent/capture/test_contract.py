@@ -18,6 +18,7 @@ from agent.capture.pattern import Pattern
 from agent.capture.source import Source
 from agent.config import CameraConfig
 from agent.media import annexb
+from agent.media.access_unit import AccessUnit, StreamName
 from tests.agent.capture.scripted import Scripted
 from tests.agent.capture.watching import decoded, watched
 from tests.kit import clips
@@ -149,3 +150,55 @@ def test_a_new_source_runs_after_the_old_one_stopped(make: Callable[[], Source])
             units = watch.wait(lambda units: len(units) >= 2)
         assert units[0].keyframe
         assert units[0].pts_us == 0
+
+
+@pytest.fixture(params=["pattern"])
+def with_sub(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
+    source = MAKERS[request.param](tmp_path)()
+    assert source.has_sub
+    return source
+
+
+def test_who_has_no_sub_stream_goes_on_with_the_main_one_when_two_are_wanted(make: Callable[[], Source]) -> None:
+    source = make()
+    source.want_sub(True)
+    with watched(source) as watch:
+        units = watch.wait(lambda units: len(units) >= 6)
+
+    assert {unit.stream for unit in units} == ({"main", "sub"} if source.has_sub else {"main"})
+
+
+def _of(stream: StreamName, units: list[AccessUnit]) -> list[AccessUnit]:
+    return [unit for unit in units if unit.stream == stream]
+
+
+def test_a_sub_stream_begins_with_a_keyframe_and_has_the_same_pictures_smaller(with_sub: Source) -> None:
+    with watched(with_sub) as watch:
+        watch.wait(lambda units: len(units) >= 5)
+        watch.source.want_sub(True)
+        units = watch.wait(lambda units: len(_of("sub", units)) >= 10)
+        watch.source.want_sub(False)
+        count = len(watch.wait(lambda units: len(_of("sub", units)) >= 10)) + 2
+        later = watch.wait(lambda units: len(units) >= count + 10)[count:]
+
+    main, sub = _of("main", units), _of("sub", units)
+    assert sub[0].keyframe
+    assert not any(unit.keyframe for unit in main[1:])
+    assert {unit.pts_us for unit in sub} <= {unit.pts_us for unit in main}
+    assert decoded(sub)[0].width == decoded(main)[0].width // 2
+    assert {unit.stream for unit in later} == {"main"}
+
+
+def test_what_is_asked_of_one_stream_does_not_touch_the_other(with_sub: Source) -> None:
+    with_sub.want_sub(True)
+    with watched(with_sub) as watch:
+        watch.wait(lambda units: len(_of("sub", units)) >= 3)
+        watch.source.request_keyframe("sub")
+        watch.source.set_bitrate(150_000, "sub")
+        units = watch.wait(lambda units: len(_of("sub", units)) >= 20)
+
+    assert sum(unit.keyframe for unit in _of("sub", units)) == 2
+    assert sum(unit.keyframe for unit in _of("main", units)) == 1
+    for stream in ("main", "sub"):
+        stamps = [unit.pts_us for unit in _of(stream, units)]
+        assert max(after - before for before, after in itertools.pairwise(stamps)) < 200_000

@@ -7,22 +7,20 @@ from hypothesis import strategies as st
 
 from agent.media.access_unit import AccessUnit
 from agent.media.feed import BOUND, Feed
+from agent.media.packetize import Packetized, packetize
 
 
-def _silent() -> None:
-    pass
-
-
-def _unit(pts_us: int, *, keyframe: bool = False) -> AccessUnit:
-    return AccessUnit(data=b"\x00\x00\x00\x01\x41", pts_us=pts_us, keyframe=keyframe)
+def _unit(pts_us: int, *, keyframe: bool = False) -> Packetized:
+    unit = AccessUnit(data=b"\x00\x00\x00\x01\x41", pts_us=pts_us, keyframe=keyframe)
+    return packetize(unit, captured_at=0.0, published_at=0.0)
 
 
 def _drained(feed: Feed) -> list[int]:
-    return [unit.pts_us for unit in iter(feed.pop, None)]
+    return [packetized.unit.pts_us for packetized in iter(feed.pop, None)]
 
 
 def test_a_viewer_starts_on_a_keyframe() -> None:
-    feed = Feed(_silent)
+    feed = Feed()
 
     assert not feed.push(_unit(1))
     feed.push(_unit(2, keyframe=True))
@@ -33,7 +31,7 @@ def test_a_viewer_starts_on_a_keyframe() -> None:
 
 
 def test_a_viewer_that_falls_behind_waits_for_the_next_keyframe() -> None:
-    feed = Feed(_silent, bound=3)
+    feed = Feed(bound=3)
     for pts_us in range(3):
         assert not feed.push(_unit(pts_us, keyframe=pts_us == 0))
 
@@ -48,7 +46,7 @@ def test_a_viewer_that_falls_behind_waits_for_the_next_keyframe() -> None:
 
 
 def test_a_keyframe_that_overflows_the_queue_starts_it_again_at_once() -> None:
-    feed = Feed(_silent, bound=2)
+    feed = Feed(bound=2)
     feed.push(_unit(0, keyframe=True))
     feed.push(_unit(1))
 
@@ -57,35 +55,21 @@ def test_a_keyframe_that_overflows_the_queue_starts_it_again_at_once() -> None:
     assert feed.dropped == 2
 
 
-def test_the_sender_is_woken_once_for_an_empty_queue_and_once_at_the_close() -> None:
-    woken: list[str] = []
-    feed = Feed(lambda: woken.append("woken"))
-
-    feed.push(_unit(0))
-    assert woken == []
-    feed.push(_unit(1, keyframe=True))
-    feed.push(_unit(2))
-    assert len(woken) == 1
-    assert _drained(feed) == [1, 2]
-    feed.push(_unit(3))
-    assert len(woken) == 2
-    feed.close()
-    feed.close()
-    assert len(woken) == 3
-
-
-def test_a_closed_feed_gives_and_takes_nothing() -> None:
-    feed = Feed(_silent)
+def test_a_viewer_that_is_made_to_skip_loses_what_waits_and_starts_on_a_keyframe() -> None:
+    feed = Feed()
     feed.push(_unit(0, keyframe=True))
+    feed.push(_unit(1))
+    assert len(feed) == 2
 
-    feed.close()
+    feed.skip()
+    feed.push(_unit(2))
+    feed.push(_unit(3, keyframe=True))
 
-    assert feed.closed
-    assert not feed.push(_unit(1, keyframe=True))
-    assert feed.pop() is None
+    assert _drained(feed) == [3]
+    assert feed.dropped == 3
 
 
-def _play(feed: Feed, steps: list[str], took: Callable[[AccessUnit], None]) -> int:
+def _play(feed: Feed, steps: list[str], took: Callable[[Packetized], None]) -> int:
     pushed = 0
     for step in steps:
         if step == "pop":
@@ -100,7 +84,7 @@ def _play(feed: Feed, steps: list[str], took: Callable[[AccessUnit], None]) -> i
 
 @given(st.lists(st.sampled_from(["pop", "picture", "picture", "picture", "keyframe"]), max_size=300))
 def test_no_picture_is_shown_after_a_lost_one_without_a_keyframe_and_every_loss_is_counted(steps: list[str]) -> None:
-    feed, taken = Feed(_silent), list[AccessUnit]()
+    feed, taken = Feed(), list[Packetized]()
 
     pushed = _play(feed, steps, taken.append)
     queued = list(iter(feed.pop, None))
@@ -110,5 +94,5 @@ def test_no_picture_is_shown_after_a_lost_one_without_a_keyframe_and_every_loss_
     assert pushed == len(shown) + feed.dropped
     last = -1
     for unit in shown:
-        assert unit.keyframe or (last >= 0 and unit.pts_us == last + 1)
-        last = unit.pts_us
+        assert unit.unit.keyframe or (last >= 0 and unit.unit.pts_us == last + 1)
+        last = unit.unit.pts_us

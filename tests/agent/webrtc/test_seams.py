@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from aiortc import RTCPeerConnection, RTCRtpSender
+from aiortc import RTCPeerConnection
 from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate
 from OpenSSL import SSL
 
@@ -45,7 +45,3 @@ def test_the_dtls_context_offers_only_forward_secret_aead_ciphers() -> None:
     tls_1_2 = [cipher for cipher in ciphers if not cipher.startswith("TLS_")]
     assert tls_1_2
     assert all(cipher.startswith("ECDHE-ECDSA-") and ("GCM" in cipher or "CHACHA20" in cipher) for cipher in tls_1_2)
-
-
-def test_aiortc_answers_pli_and_fir_with_the_method_that_the_seam_replaces() -> None:
-    assert f"self.{seams.KEYFRAME_REQUEST}()" in inspect.getsource(RTCRtpSender._handle_rtcp_packet)

@@ -71,6 +71,8 @@ class House:
                 offer=change(await call.watcher.offer(codec)),
                 key=self._device.key,
                 certificate=self._device.chain[0],
+                full_bps=2_000_000,
+                playout_delay_ms=0,
                 **(defaults | terms),
             ),
             answered=call.answer.set_result,

@@ -1,0 +1,41 @@
+"""When a viewer's next packets may leave: keyframes are spread, nothing bursts a Wi-Fi queue."""
+
+from __future__ import annotations
+
+from typing import Final
+
+HEALTHY_BPS: Final = 40_000_000
+"""The pace for a viewer whose link takes the whole stream: a keyframe of 100 kB is out after 20 ms."""
+
+HEADROOM: Final = 2.5
+"""The pace for all others, as a multiple of their estimated rate; libwebrtc's pacer has the same."""
+
+AHEAD_S: Final = 0.005
+"""What may leave at once: at 40 Mbit/s 25 kB, so that all but keyframes go in one piece."""
+
+
+class Pacer:
+    """A leaky bucket: what was sent drains at the pace, and more may leave while it holds less than AHEAD_S."""
+
+    def __init__(self) -> None:
+        self._drained_at = 0.0
+
+    def room(self, pace_bps: float, now: float) -> int:
+        """Count the bytes that may leave now; at least one packet may whenever this is above 0."""
+        backlog_s = self._drained_at - now
+        return int((AHEAD_S - max(0.0, backlog_s)) * pace_bps / 8) if backlog_s < AHEAD_S else 0
+
+    def sent(self, size_bytes: int, pace_bps: float, now: float) -> None:
+        """Take note of what left."""
+        self._drained_at = max(self._drained_at, now) + size_bytes * 8 / pace_bps
+
+    def next_at(self) -> float:
+        """Say when half of the bucket is empty again, in monotonic seconds."""
+        return self._drained_at - AHEAD_S / 2
+
+
+def pace_bps(estimate_bps: int | None, full_bps: int) -> float:
+    """Choose the pace for a viewer by its estimated rate; `full_bps` is what the stream needs."""
+    if estimate_bps is None or estimate_bps >= full_bps:
+        return HEALTHY_BPS
+    return HEADROOM * estimate_bps

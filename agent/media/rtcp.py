@@ -1,0 +1,120 @@
+"""What a viewer reports back (RFC 3550, section 6; RFC 4585; RFC 5104; transport-wide feedback), parsed with bounds."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+MOST_LOST: Final = 512
+"""Sequence numbers taken of one NACK: more than a second of them is beyond what resending can heal."""
+
+_SENDER_REPORT, _RECEIVER_REPORT = 200, 201
+_TRANSPORT_FEEDBACK, _PAYLOAD_FEEDBACK = 205, 206
+_NACK, _TRANSPORT_CC = 1, 15
+_PLI, _FIR, _APPLICATION = 1, 4, 15
+_REPORTS_AT: Final = {_SENDER_REPORT: 28, _RECEIVER_REPORT: 8}
+_REPORT: Final = struct.Struct(">IB3sIIII")
+
+
+class MalformedRtcp(ValueError):
+    """The bytes are no compound RTCP packet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One block of a receiver report (RFC 3550, section 6.4.1). `dlsr_s` is how long it held `lsr`."""
+
+    ssrc: int
+    fraction_lost: float
+    lsr: int
+    dlsr_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Nack:
+    """Packets that did not arrive (RFC 4585, section 6.2.1)."""
+
+    ssrc: int
+    lost: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeRequest:
+    """A PLI or a FIR (RFC 4585, section 6.3.1; RFC 5104, section 4.3.1); `cause` is which, in small letters."""
+
+    ssrc: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remb:
+    """The rate that a receiver believes in (draft-alvestrand-rmcat-remb-03)."""
+
+    bitrate_bps: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransportFeedback:
+    """Arrival times by transport-wide number; `fci` is for `transport_cc`."""
+
+    fci: bytes
+
+
+Feedback = Report | Nack | KeyframeRequest | Remb | TransportFeedback
+
+
+def parse(data: bytes) -> Iterator[Feedback]:
+    """Read a compound packet; kinds that mean nothing to a sender are passed over. Errors: MalformedRtcp."""
+    at = 0
+    while at < len(data):
+        if len(data) - at < 8 or data[at] >> 6 != 2:
+            raise MalformedRtcp("no RTCP header")
+        end = at + 4 + 4 * int.from_bytes(data[at + 2 : at + 4], "big")
+        if end > len(data) or end < at + 8:
+            raise MalformedRtcp("an RTCP packet is cut short")
+        kind, count = data[at + 1], data[at] & 0x1F
+        if kind in _REPORTS_AT:
+            yield from _reports(data[at + _REPORTS_AT[kind] : end], count)
+        elif kind == _TRANSPORT_FEEDBACK and end >= at + 12:
+            yield from _transport(data[at + 8 : at + 12], data[at + 12 : end], count)
+        elif kind == _PAYLOAD_FEEDBACK and end >= at + 12:
+            yield from _payload(data[at + 8 : at + 12], data[at + 12 : end], count)
+        at = end
+
+
+def _reports(blocks: bytes, count: int) -> Iterator[Feedback]:
+    if len(blocks) < count * _REPORT.size:
+        raise MalformedRtcp("a report is cut short")
+    for number in range(count):
+        ssrc, fraction, _, _, _, lsr, dlsr = _REPORT.unpack_from(blocks, number * _REPORT.size)
+        yield Report(ssrc, fraction / 256, lsr, dlsr / 65536)
+
+
+def _transport(media: bytes, fci: bytes, kind: int) -> Iterator[Feedback]:
+    if kind == _TRANSPORT_CC:
+        yield TransportFeedback(fci)
+    elif kind == _NACK:
+        lost: list[int] = []
+        for at in range(0, len(fci) - 3, 4):
+            first, mask = struct.unpack_from(">HH", fci, at)
+            lost.append(first)
+            while mask:
+                low = mask & -mask
+                lost.append((first + low.bit_length()) & 0xFFFF)
+                mask ^= low
+            if len(lost) >= MOST_LOST:
+                break
+        yield Nack(int.from_bytes(media, "big"), tuple(lost[:MOST_LOST]))
+
+
+def _payload(media: bytes, fci: bytes, kind: int) -> Iterator[Feedback]:
+    if kind == _PLI:
+        yield KeyframeRequest(int.from_bytes(media, "big"), "pli")
+    elif kind == _FIR:
+        for at in range(0, len(fci) - 7, 8):
+            yield KeyframeRequest(int.from_bytes(fci[at : at + 4], "big"), "fir")
+    elif kind == _APPLICATION and fci[:4] == b"REMB" and len(fci) >= 8:
+        exponent, mantissa = fci[5] >> 2, int.from_bytes(fci[5:8], "big") & 0x3FFFF
+        yield Remb(mantissa << exponent)

@@ -1,0 +1,74 @@
+"""Carries out what `media/rate.py` decides: the encoder's bitrates, and which viewer is given which stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from agent.media.access_unit import StreamName
+from agent.media.rate import Rates
+from agent.media.stream import Stream
+from agent.webrtc.sessions import Sessions
+
+_EVERY_S: Final = 0.25
+
+
+class Encoders(Protocol):
+    """What of the camera can be changed while it runs."""
+
+    @property
+    def has_sub(self) -> bool:
+        """Say whether there is a second, smaller encode."""
+
+    def want_sub(self, wanted: bool) -> None:
+        """Have the second encode or not."""
+
+    def set_bitrate(self, bitrate_bps: int, stream: StreamName) -> None:
+        """Aim at this from the next picture on."""
+
+
+class Adaptation:
+    """Looks at all viewers' rates, four times a second while there are any."""
+
+    def __init__(
+        self,
+        rates: Rates,
+        sessions: Sessions,
+        streams: Mapping[StreamName, Stream],
+        encoders: Encoders,
+        *,
+        now: Callable[[], float],
+    ) -> None:
+        self._rates = rates
+        self._sessions = sessions
+        self._streams = streams
+        self._encoders = encoders
+        self._now = now
+        self._watched = asyncio.Event()
+        self._bitrates: dict[StreamName, int] = {}
+
+    def watched(self, viewers: int) -> None:
+        """Take note of how many watch; with nobody there is nothing to look at."""
+        if viewers:
+            self._watched.set()
+        else:
+            self._watched.clear()
+
+    async def run(self) -> None:
+        """Adapt until cancelled."""
+        while True:
+            await self._watched.wait()
+            self._adapt()
+            await asyncio.sleep(_EVERY_S)
+
+    def _adapt(self) -> None:
+        decision = self._rates.decide(self._sessions.rates(), self._now(), has_sub=self._encoders.has_sub)
+        self._encoders.want_sub("sub" in decision.streams.values())
+        wanted: dict[StreamName, int] = {"main": decision.main_bps, "sub": decision.sub_bps}
+        for name, bitrate_bps in wanted.items():
+            if self._bitrates.get(name) != bitrate_bps:
+                self._bitrates[name] = bitrate_bps
+                self._encoders.set_bitrate(bitrate_bps, name)
+        for sid, name in decision.streams.items():
+            self._sessions.watch(sid, self._streams[name])

@@ -1,0 +1,259 @@
+"""One viewer's way out: from the packets that all viewers share to its socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from aiortc import RTCDtlsTransport
+
+from agent.media.access_unit import StreamName
+from agent.media.bandwidth import Bandwidth
+from agent.media.feed import Feed
+from agent.media.pacing import Pacer, pace_bps
+from agent.media.packetize import Packetized
+from agent.media.resend import Resends, Sent
+from agent.media.rtp import Image, Layout, images, resent
+from agent.media.stream import Stream
+from agent.webrtc import seams
+from agent.webrtc.path import Path
+from agent.webrtc.srtp import Protector
+
+_LOG: Final = logging.getLogger(__name__)
+_NTP_EPOCH_S: Final = 2_208_988_800  # from 1900 to 1970 (RFC 5905, section 6)
+_TOLD_S: Final = 1.0  # a viewer that falls behind is reported at most so often
+
+
+@dataclass(slots=True)
+class Counts:
+    """What left on a viewer's way, and what did not: packets, but for `behind`, the times it fell behind."""
+
+    sent: int = 0
+    resent: int = 0
+    probing: int = 0
+    unsent: int = 0
+    behind: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Out:
+    """What a connection that stands is sent through."""
+
+    transport: RTCDtlsTransport
+    sender: seams.Sender
+    layout: Layout
+    media: Protector
+    rtx: Protector | None
+    rtx_payload_type: int
+
+
+class Egress:
+    """Sends a stream's pictures to one viewer, paced by its estimated rate.
+
+    It is subscribed before the connection stands: what comes until then is queued, under the feed's drop rule.
+    """
+
+    def __init__(self, stream: Stream, bandwidth: Bandwidth, *, playout_delay_ms: int, full_bps: int) -> None:
+        self.counts = Counts()
+        self.stream = stream
+        self._bandwidth = bandwidth
+        self._playout_delay_ms = playout_delay_ms
+        self._full_bps = full_bps
+        self._loop = asyncio.get_running_loop()
+        self._next: Stream | None = None
+        self._feed = Feed()
+        self._pacer = Pacer()
+        self._resends = Resends()
+        self._out: _Out | None = None
+        self._pair: object = None
+        self._path: Path | None = None
+        self._images: deque[Image] = deque()  # what is left of the picture that is being sent
+        self._first = 0  # of the first image's packets
+        self._timer: asyncio.TimerHandle | None = None
+        # In the lower half, so that the rollover counter is never guessed wrong (RFC 3711, section 3.3.1).
+        self._sequence, self._rtx_sequence = random.randrange(0x8000), random.randrange(0x8000)  # noqa: S311
+        self._transport_number = 0
+        self._origin, self._ticks, self._timestamp = random.getrandbits(32), -1, 0
+        self._told_at = 0.0
+
+    @property
+    def way(self) -> str:
+        """How packets leave: "gso", "single" or "relay"; "none" before the first."""
+        return self._path.way if self._path is not None else "none"
+
+    @property
+    def heading_for(self) -> StreamName:
+        """Name the stream that the viewer is given, or will be from its next keyframe on."""
+        return (self._next or self.stream).name
+
+    def account(self) -> str:
+        """Say in one line what left, and how."""
+        counts = ", ".join(f"{name} {value}" for name, value in asdict(self.counts).items() if value or name == "sent")
+        return f"packets: {counts}; pictures dropped: {self._feed.dropped}; way: {self.way}"
+
+    def subscribe(self) -> None:
+        """Begin to take pictures."""
+        self.stream.subscribe(self, self._loop.time())
+
+    def connect(self, transport: RTCDtlsTransport, sender: seams.Sender, agreed: seams.Negotiated) -> None:
+        """Begin to send: DTLS stands."""
+        layout = Layout.of(
+            agreed.payload_type,
+            agreed.extension_ids,
+            mid=agreed.mid,
+            playout_delay_ms=self._playout_delay_ms,
+            tag_bytes=agreed.tag_bytes,
+        )
+        session, rtx = transport._tx_srtp, None
+        if agreed.rtx_payload_type is not None:
+            rtx = Protector(session, layout, agreed.rtx_ssrc)
+        media = Protector(session, layout, agreed.ssrc)
+        self._out = _Out(transport, sender, layout, media, rtx, agreed.rtx_payload_type or 0)
+        self._drain()
+
+    def watch(self, stream: Stream) -> None:
+        """Go over to another stream of the same camera, at its next keyframe."""
+        if stream.name == self.heading_for:
+            return
+        if self._next is not None:
+            self._next.unsubscribe(self)
+            self._next = None
+        if stream is not self.stream:
+            self._next = stream
+            stream.subscribe(self, self._loop.time(), cause="switch")
+
+    def close(self) -> None:
+        """Send no more. Harmless twice."""
+        for stream in (self.stream, self._next):
+            if stream is not None:
+                stream.unsubscribe(self)
+        self._out = None
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._path is not None:
+            self._path.close()
+
+    def take(self, packetized: Packetized, now: float) -> bool:
+        """Send or queue a picture, or drop it. True when that overflowed, and a keyframe is wanted."""
+        if packetized.stream != self.stream.name:
+            if self._next is None or packetized.stream != self._next.name or not packetized.unit.keyframe:
+                return False
+            self.stream.unsubscribe(self)
+            self.stream, self._next = self._next, None
+            self._feed.skip()
+        overflow = self._feed.push(packetized)
+        if overflow:
+            self._fell_behind(now)
+        if self._timer is None and self._out is not None:
+            self._drain()
+            if size := self._bandwidth.probe(now):
+                self._probe(size, now)
+        return overflow
+
+    def resend(self, lost: tuple[int, ...], round_trip_s: float | None, now: float) -> None:
+        """Send again what a NACK asks for, as far as its budget goes."""
+        rate_bps = self._bandwidth.estimate_bps or self._full_bps
+        for sent, index in self._resends.wanted(lost, round_trip_s=round_trip_s, rate_bps=rate_bps, now=now):
+            self.counts.resent += self._again(sent, index, now)
+
+    def _probe(self, size: int, now: float) -> None:
+        for sent, index in list(self._resends.latest(size)):
+            self.counts.probing += self._again(sent, index, now)
+
+    def _drain(self) -> None:
+        """Send what waits, as far as the pacer lets it."""
+        self._timer = None
+        out, now = self._out, self._loop.time()
+        if out is None or not self._find_path(out):
+            return
+        pace = pace_bps(self._bandwidth.estimate_bps, self._full_bps)
+        while self._images or self._begin(out, now):
+            room = self._pacer.room(pace, now)
+            if room <= 0:
+                self._timer = self._loop.call_at(self._pacer.next_at(), self._drain)
+                return
+            image = self._images[0]
+            count = min(image.count - self._first, max(1, room // image.stride))
+            self._pacer.sent(count * image.stride, pace, now)
+            if not self._send(out, image, self._first, count, now):
+                return
+            self._first += count
+            if self._first == image.count:
+                self._images.popleft()
+                self._first = 0
+
+    def _begin(self, out: _Out, now: float) -> bool:
+        packetized = self._feed.pop()
+        if packetized is None:
+            return False
+        self._images.extend(images(packetized, out.layout))
+        # Another stream's keyframe may be of the picture that was sent already: timestamps rise all the same.
+        self._ticks = max(packetized.unit.pts_us * 9 // 100, self._ticks + 1)
+        self._timestamp = self._origin + self._ticks & 0xFFFF_FFFF
+        wall_s = time.time() - (now - packetized.captured_at)
+        out.sender.captured(int((wall_s + _NTP_EPOCH_S) * 2**32), self._timestamp)
+        return True
+
+    def _send(self, out: _Out, image: Image, first: int, count: int, now: float) -> bool:
+        """Send a burst; False when the socket is full, and the viewer starts again at a keyframe."""
+        sequence, number = self._sequence, self._transport_number
+        wire = out.media.burst(
+            image, first, count, sequence=sequence, timestamp=self._timestamp, transport_number=number
+        )
+        self._sequence, self._transport_number = sequence + count & 0xFFFF, number + count & 0xFFFF
+        self._resends.sent(Sent(sequence, image, first, count, self._timestamp, now))
+        if out.layout.has_transport_cc:
+            self._bandwidth.sent(number, count, image.stride, now)
+        out.sender.sent(packets=count, octets=len(wire))
+        self.counts.sent += count
+        try:
+            assert self._path is not None  # noqa: S101  # _drain found it
+            self._path.send(wire, image.stride)
+        except BlockingIOError:
+            self._images.clear()
+            self._first = 0
+            self._feed.skip()
+            self._fell_behind(now)
+            self.stream.request_keyframe("overflow", now)
+            return False
+        except OSError:  # a network that is gone for a moment loses packets, as networks do
+            self.counts.unsent += count
+        return True
+
+    def _again(self, sent: Sent, index: int, now: float) -> int:
+        """Send one packet again; gives how many left."""
+        out, path = self._out, self._path
+        if out is None or out.rtx is None or path is None:
+            return 0
+        lost = sent.sequence + index - sent.first & 0xFFFF
+        packet = resent(sent.image, index, out.layout, out.rtx_payload_type, lost)
+        number = self._transport_number
+        wire = out.rtx.packet(packet, sequence=self._rtx_sequence, timestamp=sent.timestamp, transport_number=number)
+        self._rtx_sequence, self._transport_number = self._rtx_sequence + 1 & 0xFFFF, number + 1 & 0xFFFF
+        if out.layout.has_transport_cc:
+            self._bandwidth.sent(number, 1, len(wire), now)
+        try:
+            path.send(wire, len(wire))
+        except OSError:
+            self.counts.unsent += 1
+            return 0
+        return 1
+
+    def _find_path(self, out: _Out) -> bool:
+        pair = seams.nominated(out.transport)
+        if pair is not None and pair is not self._pair:
+            if self._path is not None:
+                self._path.close()
+            self._pair, self._path = pair, seams.path(pair)
+        return pair is not None
+
+    def _fell_behind(self, now: float) -> None:
+        self.counts.behind += 1
+        if now - self._told_at >= _TOLD_S:
+            self._told_at = now
+            _LOG.warning("a viewer is behind and skips to the next keyframe (%d times so far)", self.counts.behind)

@@ -1,0 +1,67 @@
+"""The way of protected packets to a viewer: many with one system call where the network takes that."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final, Literal
+
+_UDP_SEGMENT: Final = 103  # linux/udp.h; Python has no name for it
+_NO_SEGMENTATION: Final = frozenset({errno.EIO, errno.EINVAL, errno.EOPNOTSUPP, errno.EMSGSIZE})
+
+Address = tuple[str, int]
+Way = Literal["gso", "single", "relay"]
+
+
+class Path:
+    """Sends to one address, from a socket of ours or through a relay.
+
+    `way` says how: "gso" hands the kernel a whole burst (udp(7), UDP_SEGMENT), "single" goes packet by packet, because
+    the network device refused bursts, and "relay" packet by packet through TURN.
+    """
+
+    def __init__(self, sock: socket.socket | None, address: Address, relay: Callable[[bytes, Address], None]) -> None:
+        """`sock` is None for a relay; it is closed with the path."""
+        self.way: Way = "relay" if sock is None else "gso"
+        self._socket = sock
+        self._address = address
+        self._relay = relay
+        self._control: dict[int, list[tuple[int, int, bytes]]] = {}
+
+    def send(self, packets: memoryview, stride: int) -> None:
+        """Send packets of `stride` bytes each, the last of which may be shorter.
+
+        Errors: BlockingIOError when the socket takes no more; OSError when the network is not there.
+        """
+        if self._socket is None:
+            for at in range(0, len(packets), stride):
+                self._relay(bytes(packets[at : at + stride]), self._address)
+        elif len(packets) <= stride:
+            self._socket.sendto(packets, self._address)
+        elif self.way == "gso":
+            self._send_burst(self._socket, packets, stride)
+        else:
+            self._send_each(self._socket, packets, stride)
+
+    def close(self) -> None:
+        """Let go of the socket. Harmless twice."""
+        if self._socket is not None:
+            self._socket.close()
+
+    def _send_burst(self, sock: socket.socket, packets: memoryview, stride: int) -> None:
+        control = self._control.get(stride)
+        if control is None:
+            control = self._control[stride] = [(socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", stride))]
+        try:
+            sock.sendmsg((packets,), control, 0, self._address)
+        except OSError as error:
+            if error.errno not in _NO_SEGMENTATION:
+                raise
+            self.way = "single"  # a network device without checksum offload, or a path with a smaller MTU
+            self._send_each(sock, packets, stride)
+
+    def _send_each(self, sock: socket.socket, packets: memoryview, stride: int) -> None:
+        for at in range(0, len(packets), stride):
+            sock.sendto(packets[at : at + stride], self._address)
