@@ -117,7 +117,7 @@ class CameraConfig:
 class SessionConfig:
     """How many may watch, and for how long."""
 
-    max_viewers: int = _setting(10, "viewers at once", "1 to 100", _between(1, 100))
+    max_viewers: int = _setting(10, "viewers at once", "1 to 1000", _between(1, 1000))
     max_pending: int = _setting(4, "calls being set up at once", "1 to 100", _between(1, 100))
     setup_s: float = _setting(15.0, "a call that is not connected by then ends", "1 to 60", _between(1, 60))
     longest_s: int = _setting(3600, "a session without a fresh grant ends by then", "10 to 86400", _between(10, 86400))

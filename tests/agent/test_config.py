@@ -69,7 +69,7 @@ def test_a_whole_number_is_good_where_a_fraction_may_stand() -> None:
         ("camera", "source", "clip", "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN or picamera"),
         ("camera", "source", "auto:", "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN or picamera"),
         ("camera", "source", "picamera:0", "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN or picamera"),
-        ("session", "max_viewers", 0, "1 to 100"),
+        ("session", "max_viewers", 0, "1 to 1000"),
         ("session", "max_pending", 101, "1 to 100"),
         ("session", "setup_s", 0.5, "1 to 60"),
         ("session", "longest_s", 86401, "10 to 86400"),
