@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import threading
 import time
 from collections.abc import AsyncIterator
 
 from agent.capture.pattern import Pattern
 from agent.config import CameraConfig
+from agent.media.access_unit import AccessUnit, StreamName
 from agent.media.stream import Stream
 
 
 @contextlib.asynccontextmanager
-async def pattern_stream() -> AsyncIterator[Stream]:
-    """Publish 320x180 at 30 fps until the end."""
-    source = Pattern(CameraConfig(width=320, height=180))
-    stream = Stream(ask=source.request_keyframe)
+async def pattern_stream(source: Pattern | None = None, *, name: StreamName = "main") -> AsyncIterator[Stream]:
+    """Publish 320x180 at 30 fps, or what `source` gives, until the end."""
+    source = source or Pattern(CameraConfig(width=320, height=180))
+    stream = Stream(name, ask=source.request_keyframe)
     loop = asyncio.get_running_loop()
-    thread = threading.Thread(
-        target=source.run, args=(lambda unit: loop.call_soon_threadsafe(stream.publish, unit, time.monotonic()),)
-    )
+
+    def emit(unit: AccessUnit) -> None:
+        unit = dataclasses.replace(unit, stream=name)
+        loop.call_soon_threadsafe(lambda: stream.publish(unit, time.monotonic()))
+
+    thread = threading.Thread(target=source.run, args=(emit,))
     thread.start()
     try:
         yield stream

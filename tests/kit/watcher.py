@@ -24,7 +24,7 @@ class Watcher:
         """The SDP of an offer to receive one video."""
         transceiver = self.peer.addTransceiver("video", direction="recvonly")
         codecs = RTCRtpReceiver.getCapabilities("video").codecs
-        transceiver.setCodecPreferences([entry for entry in codecs if entry.mimeType == codec])
+        transceiver.setCodecPreferences([entry for entry in codecs if entry.mimeType in {codec, "video/rtx"}])
         await self.peer.setLocalDescription(await self.peer.createOffer())
         return self.peer.localDescription.sdp
 
