@@ -10,12 +10,17 @@ from typing import Final
 MOST_LOST: Final = 512
 """Sequence numbers taken of one NACK: more than a second of them is beyond what resending can heal."""
 
+CLOCK_ATTRIBUTE: Final = "a=rtcp-xr:rcvr-rtt=all"
+"""Said by offer and answer when a receiver's clock is asked and answered (RFC 3611, section 5.1)."""
+
 _SENDER_REPORT, _RECEIVER_REPORT = 200, 201
 _TRANSPORT_FEEDBACK, _PAYLOAD_FEEDBACK = 205, 206
+_EXTENDED_REPORT, _REFERENCE_TIME = 207, 4
 _NACK, _TRANSPORT_CC = 1, 15
 _PLI, _FIR, _APPLICATION = 1, 4, 15
 _REPORTS_AT: Final = {_SENDER_REPORT: 28, _RECEIVER_REPORT: 8}
 _REPORT: Final = struct.Struct(">IB3sIIII")
+_DELAY_SINCE: Final = struct.Struct(">BBHIBBHIII")
 
 
 class MalformedRtcp(ValueError):
@@ -62,7 +67,15 @@ class TransportFeedback:
     fci: bytes
 
 
-Feedback = Report | Nack | KeyframeRequest | Remb | TransportFeedback
+@dataclass(frozen=True, slots=True)
+class ReferenceTime:
+    """A receiver's clock (RFC 3611, section 4.4): the middle 32 bits of its NTP time, as an answer repeats them."""
+
+    ssrc: int
+    ntp_middle: int
+
+
+Feedback = Report | Nack | KeyframeRequest | Remb | TransportFeedback | ReferenceTime
 
 
 def parse(data: bytes) -> Iterator[Feedback]:
@@ -81,7 +94,15 @@ def parse(data: bytes) -> Iterator[Feedback]:
             yield from _transport(data[at + 8 : at + 12], data[at + 12 : end], count)
         elif kind == _PAYLOAD_FEEDBACK and end >= at + 12:
             yield from _payload(data[at + 8 : at + 12], data[at + 12 : end], count)
+        elif kind == _EXTENDED_REPORT:
+            yield from _extended(int.from_bytes(data[at + 4 : at + 8], "big"), data[at + 8 : end])
         at = end
+
+
+def delay_since(asked: ReferenceTime, delay_s: float, ssrc: int) -> bytes:
+    """Answer a receiver's clock `delay_s` after it came: an XR with one DLRR block (RFC 3611, section 4.5)."""
+    delay = min(max(0, round(delay_s * 65536)), 0xFFFFFFFF)
+    return _DELAY_SINCE.pack(0x80, _EXTENDED_REPORT, 5, ssrc, 5, 0, 3, asked.ssrc, asked.ntp_middle, delay)
 
 
 def _reports(blocks: bytes, count: int) -> Iterator[Feedback]:
@@ -118,3 +139,14 @@ def _payload(media: bytes, fci: bytes, kind: int) -> Iterator[Feedback]:
     elif kind == _APPLICATION and fci[:4] == b"REMB" and len(fci) >= 8:
         exponent, mantissa = fci[5] >> 2, int.from_bytes(fci[5:8], "big") & 0x3FFFF
         yield Remb(mantissa << exponent)
+
+
+def _extended(ssrc: int, blocks: bytes) -> Iterator[Feedback]:
+    at = 0
+    while at + 4 <= len(blocks):
+        end = at + 4 + 4 * int.from_bytes(blocks[at + 2 : at + 4], "big")
+        if end > len(blocks):
+            raise MalformedRtcp("an extended report is cut short")
+        if blocks[at] == _REFERENCE_TIME and end == at + 12:
+            yield ReferenceTime(ssrc, int.from_bytes(blocks[at + 6 : at + 10], "big"))
+        at = end

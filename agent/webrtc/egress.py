@@ -25,7 +25,6 @@ from agent.webrtc.path import Path
 from agent.webrtc.srtp import Protector
 
 _LOG: Final = logging.getLogger(__name__)
-_NTP_EPOCH_S: Final = 2_208_988_800  # from 1900 to 1970 (RFC 5905, section 6)
 _TOLD_S: Final = 1.0  # a viewer that falls behind is reported at most so often
 
 
@@ -195,8 +194,7 @@ class Egress:
         # Another stream's keyframe may be of the picture that was sent already: timestamps rise all the same.
         self._ticks = max(packetized.unit.pts_us * 9 // 100, self._ticks + 1)
         self._timestamp = self._origin + self._ticks & 0xFFFF_FFFF
-        wall_s = time.time() - (now - packetized.captured_at)
-        out.sender.captured(int((wall_s + _NTP_EPOCH_S) * 2**32), self._timestamp)
+        out.sender.captured(time.time() - (now - packetized.captured_at), self._timestamp)
         return True
 
     def _send(self, out: _Out, image: Image, first: int, count: int, now: float) -> bool:

@@ -40,6 +40,8 @@ class Reports:
                 self._egress.resend(lost, self.round_trip_s, now)
             case rtcp.KeyframeRequest(ssrc, cause) if ssrc == self._sender._ssrc:
                 self._egress.stream.request_keyframe(cause, now)
+            case rtcp.ReferenceTime():
+                self._sender.asked(feedback)
             case rtcp.Remb(bitrate_bps):
                 self._bandwidth.remb(bitrate_bps, now)
             case rtcp.Report(ssrc, fraction_lost, lsr, dlsr_s) if ssrc == self._sender._ssrc:

@@ -6,6 +6,7 @@ tests/agent/webrtc/test_seams.py fails when a release moves anything this stands
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path as File
@@ -31,20 +32,20 @@ from aiortc.rtcdtlstransport import (
     SRTPProtectionProfile,
 )
 from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpHeaderExtensionParameters, RTCRtpSendParameters
+from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
-from agent.media import rtp
+from agent.media import rtcp, rtp
 from agent.webrtc.path import Path
 
+_NTP_EPOCH_S: Final = 2_208_988_800  # from 1900 to 1970 (RFC 5905, section 6)
 _DTLS_1_2: Final = 0xFEFD  # RFC 6347, section 4.1; pyOpenSSL names only the versions of TLS
 CERTIFICATES: Final = "_RTCPeerConnection__certificates"
 SENDER: Final = "_RTCRtpTransceiver__sender"
 STARTED: Final = "_RTCRtpSender__rtp_started"
 EXITED: Final = "_RTCRtpSender__rtp_exited"
-NTP_TIMESTAMP: Final = "_RTCRtpSender__ntp_timestamp"
-RTP_TIMESTAMP: Final = "_RTCRtpSender__rtp_timestamp"
 OCTETS: Final = "_RTCRtpSender__octet_count"
 PACKETS: Final = "_RTCRtpSender__packet_count"
 DATA_RECEIVED: Final = "data_received"
@@ -136,6 +137,8 @@ class Sender(RTCRtpSender):
         super().__init__("video", transport)
         self._on_ready = on_ready
         self._parameters: RTCRtpSendParameters | None = None
+        self._asked: tuple[rtcp.ReferenceTime, float] | None = None
+        self._captured: tuple[float, int] | None = None
 
     async def send(self, parameters: RTCRtpSendParameters) -> None:
         """Begin, with what was negotiated."""
@@ -173,10 +176,27 @@ class Sender(RTCRtpSender):
         setattr(self, PACKETS, getattr(self, PACKETS) + packets)
         setattr(self, OCTETS, getattr(self, OCTETS) + octets)
 
-    def captured(self, ntp_timestamp: int, rtp_timestamp: int) -> None:
-        """Say when the picture of this RTP timestamp was taken, in 64-bit NTP time (RFC 3550, section 6.4.1)."""
-        setattr(self, NTP_TIMESTAMP, ntp_timestamp)
-        setattr(self, RTP_TIMESTAMP, rtp_timestamp)
+    def asked(self, clock: rtcp.ReferenceTime) -> None:
+        """Answer a viewer's clock with the next sender report: so it learns the round trip, and what our clock says."""
+        self._asked = clock, time.monotonic()
+
+    def captured(self, wall_s: float, rtp_timestamp: int) -> None:
+        """Say when the picture of this RTP timestamp was taken, in seconds since the epoch."""
+        self._captured = wall_s, rtp_timestamp
+
+    async def _send_rtcp(self, packets: list[AnyRtcpPacket]) -> None:
+        # A receiver sets its clock by the moment of sending, and both times of a report are of the same moment
+        # (RFC 3550, section 6.4.1): the RTP time of now lies as far behind the last picture's as the clock does.
+        if isinstance(report := packets[0], RtcpSrPacket) and self._captured is not None:
+            now_s, (wall_s, rtp_timestamp) = time.time(), self._captured
+            ntp = int((now_s + _NTP_EPOCH_S) * 2**32)
+            report.sender_info.ntp_timestamp = ntp
+            report.sender_info.rtp_timestamp = rtp_timestamp + int((now_s - wall_s) * 90_000) & 0xFFFFFFFF
+            setattr(self, LSR, ntp >> 16 & 0xFFFFFFFF)
+            if self._asked is not None:
+                (clock, at), self._asked = self._asked, None
+                packets.append(rtcp.delay_since(clock, time.monotonic() - at, self._ssrc))  # type: ignore[arg-type]
+        await super()._send_rtcp(packets)
 
     def round_trip_s(self, lsr: int, dlsr_s: float, now: float) -> float | None:
         """Work out a round trip from a report on our last sender report; `now` is in seconds since the epoch."""

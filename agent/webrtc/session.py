@@ -14,6 +14,7 @@ from aiortc.sdp import candidate_from_sdp
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from agent.media import rtcp
 from agent.media.bandwidth import Bandwidth
 from agent.media.stream import Stream
 from agent.tasks import end
@@ -115,7 +116,10 @@ class Session:
             await peer.setLocalDescription(await peer.createAnswer())
         except Exception as error:  # aiortc's parser raises seven kinds of exception for bad SDP
             raise Refused("failed", f"the offer cannot be answered ({type(error).__name__})") from error
-        return peer.localDescription.sdp
+        sdp = peer.localDescription.sdp
+        if "\r\n" + rtcp.CLOCK_ATTRIBUTE in offer.sdp:  # aiortc does not answer what it does not know
+            sdp = sdp.replace("a=rtcp-mux\r\n", f"a=rtcp-mux\r\n{rtcp.CLOCK_ATTRIBUTE}\r\n")
+        return sdp
 
     def _send_through(self, transceiver: RTCRtpTransceiver) -> None:
         codecs = RTCRtpSender.getCapabilities("video").codecs

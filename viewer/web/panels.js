@@ -7,6 +7,7 @@ const FIGURES = {
   fps: ["Frames", ({ fps }) => fps !== null && `${fps} fps`],
   bitrate: ["Bitrate", ({ bitrateBps }) => bitrateBps !== null && `${(bitrateBps / 1e6).toFixed(2)} Mbit/s`],
   "round-trip": ["Round trip", ({ roundTripMs }) => roundTripMs !== null && `${roundTripMs} ms`],
+  latency: ["Latency", ({ latencyMs }) => latencyMs !== null && `about ${latencyMs} ms`, explainLatency],
   lost: ["Packets lost", ({ packetsLost }) => packetsLost !== null && `${packetsLost}`],
   "first-picture": ["Click to picture", ({ firstPictureMs }) => firstPictureMs !== null && `${firstPictureMs} ms`],
 };
@@ -54,8 +55,17 @@ export function showSource(panel, camera) {
 
 /** Show figures; a dash where one is not known yet. */
 export function showFigures(list, figures) {
-  fill(list, Object.entries(FIGURES).map(([name, [title, say]]) => [name, title, say(figures) || "–"]));
+  const rows = Object.entries(FIGURES);
+  fill(list, rows.map(([name, [title, say, explain]]) => [name, title, say(figures) || "–", explain?.(figures)]));
   list.hidden = false;
+}
+
+function explainLatency({ latencyMs, latencyWithinMs }) {
+  if (latencyMs === null) return "Not known: camera and browser have not compared their clocks";
+  return (
+    "From the camera's capture to when this page has the picture, by the camera's clock as the browser measured it: " +
+    `good to ±${latencyWithinMs} ms. What sensor, encoder and screen always take comes on top.`
+  );
 }
 
 function entry(id) {
@@ -68,7 +78,7 @@ function entry(id) {
   return item;
 }
 
-/** Rows of [name, title, value]; the value's element carries the name as data-testid. */
+/** Rows of [name, title, value, explanation or none]; the value's element carries the name as data-testid. */
 function fill(list, rows) {
   const values = new Map([...list.querySelectorAll("dd")].map((value) => [value.dataset.testid, value]));
   if (values.size !== rows.length) {
@@ -84,7 +94,11 @@ function fill(list, rows) {
       return row;
     }));
   }
-  for (const [name, , text] of rows) values.get(name).textContent = text;
+  for (const [name, , text, explanation = ""] of rows) {
+    const value = values.get(name);
+    value.textContent = text;
+    value.parentElement.title = explanation;
+  }
 }
 
 function element(tag, className = "") {

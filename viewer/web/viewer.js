@@ -29,7 +29,8 @@ export function obstacle() {
  * - `state` {state}: calling, connecting, live, ended
  * - `granted`: the Device of the new grant, whose `believe` verifies what it says
  * - `identity` {device, label, camera, software, subject, notAfter, fingerprint, dtlsFingerprint, origin}: verified, in DTLS too
- * - `figures` {width, height, fps, bitrateBps, roundTripMs, packetsLost, framesDecoded, firstPictureMs}: once a second
+ * - `figures` {width, height, fps, bitrateBps, roundTripMs, latencyMs, latencyWithinMs, packetsLost, framesDecoded,
+ *   firstPictureMs}: once a second
  * - `failed` {code, message, again}: `again` says that one new call is made by itself
  * - `blocked` {code, message}: the browser wants a click, then `play()`
  */
@@ -158,7 +159,7 @@ export class CamwardViewer extends EventTarget {
     });
     Object.assign(this.#video, { muted: true, playsInline: true, autoplay: true, srcObject: peer.stream });
     this.play();
-    const figures = new Figures();
+    const figures = new Figures(this.#video);
     this.#looking = setInterval(() => this.#measure(peer, figures), FIGURES_MS);
   }
 

@@ -23,9 +23,11 @@ from agent.media.rtcp import (
     KeyframeRequest,
     MalformedRtcp,
     Nack,
+    ReferenceTime,
     Remb,
     Report,
     TransportFeedback,
+    delay_since,
     parse,
 )
 
@@ -76,8 +78,29 @@ def test_transport_wide_feedback_is_handed_on_as_it_is() -> None:
     assert list(parse(packet)) == [TransportFeedback(bytes.fromhex("deadbeef 01020304"))]
 
 
+# RFC 3611, section 4.4, as Chromium sends it behind an empty receiver report; and a block of another kind.
+REFERENCE_TIME = "04000002 eb06c87d 9f1a2b3c"
+LOST_RUNS = "01000002 11223344 00000000"
+
+
+@pytest.mark.parametrize("blocks", [REFERENCE_TIME, LOST_RUNS + REFERENCE_TIME])
+def test_a_viewers_clock_is_found_among_the_blocks_of_an_extended_report(blocks: str) -> None:
+    body = bytes.fromhex("11223344" + blocks)
+    packet = bytes.fromhex("80cf") + (len(body) // 4).to_bytes(2, "big") + body
+
+    assert list(parse(bytes.fromhex("80c90001 11223344") + packet)) == [ReferenceTime(0x11223344, 0xC87D9F1A)]
+
+
+def test_the_answer_repeats_a_viewers_clock_and_says_how_long_it_lay_here() -> None:
+    asked = ReferenceTime(ssrc=0x11223344, ntp_middle=0xC87D9F1A)
+
+    assert delay_since(asked, 0.25, 0xAABBCCDD) == bytes.fromhex(
+        "80cf0005 aabbccdd 05000003 11223344 c87d9f1a 00004000"
+    )
+
+
 def test_what_means_nothing_to_a_sender_is_passed_over() -> None:
-    unknown = bytes.fromhex("80cf0001 00000001")
+    unknown = bytes.fromhex("80d00001 00000001")
 
     assert list(parse(NAMES + bytes(RtcpByePacket(sources=[1])) + unknown)) == []
 

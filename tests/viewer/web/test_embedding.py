@@ -43,7 +43,8 @@ async def test_events_come_in_the_order_of_a_call_with_what_the_guide_promises(g
             if (found) resolve(found[1], clearInterval(timer));
         }, 100);
     })""")
-    promised = {"width", "height", "fps", "bitrateBps", "roundTripMs", "packetsLost", "framesDecoded", "firstPictureMs"}
+    promised = {"width", "height", "fps", "bitrateBps", "roundTripMs", "latencyMs", "latencyWithinMs"}
+    promised |= {"packetsLost", "framesDecoded", "firstPictureMs"}
     assert set(figures) == promised
     told = await guide.evaluate("told.map(([type, detail]) => type === 'state' ? detail.state : type)")
     assert [what for what in told if what != "figures"] == ["calling", "granted", "connecting", "identity", "live"]
