@@ -65,39 +65,46 @@ class Encoder:
 
     def _context_for(self, frame: av.VideoFrame) -> av.VideoCodecContext:
         context, bitrate_bps = self._context, self._bitrate_bps
-        if context is not None and context.bit_rate != bitrate_bps:
-            # FFmpeg hands a new bit_rate to a running libx264, up to the VBV's maxrate it was opened with.
-            # Above that, and on V4L2, a fresh context takes over, with a keyframe and the same timeline.
-            if self.codec == "libx264" and bitrate_bps <= self._ceiling_bps:
-                context.bit_rate = bitrate_bps
-            else:
-                context = None
-        if context is None:
+        if context is None or (context.bit_rate != bitrate_bps and not self._follows(bitrate_bps)):
             context = self._context = self._open(frame.width, frame.height, bitrate_bps)
-            self._ceiling_bps = bitrate_bps
+        if context.bit_rate != bitrate_bps:
+            context.bit_rate = bitrate_bps
         return context
+
+    def _follows(self, bitrate_bps: int) -> bool:
+        """Say whether the open context takes a new bitrate; else a fresh one takes over, with a keyframe."""
+        # FFmpeg hands a new bit_rate to a running libx264, up to the VBV's maxrate that it was opened with.
+        return self.codec == "libx264" and bitrate_bps <= self._ceiling_bps
 
     def _open(self, width: int, height: int, bitrate_bps: int) -> av.VideoCodecContext:
         self._context = None  # a V4L2 encoder has to be closed before it can be opened again
         refusals = []
         for codec in self._codecs:
+            # Opened for the most that is configured, so that going down and up again never needs a fresh context.
+            ceiling_bps = max(bitrate_bps, self._config.bitrate_bps) if codec == "libx264" else bitrate_bps
             try:
                 context = cast(av.VideoCodecContext, av.CodecContext.create(codec, "w"))
                 context.width, context.height, context.pix_fmt = width, height, "yuv420p"
                 context.time_base, context.framerate = MICROSECOND, Fraction(self._config.fps)
-                context.bit_rate = bitrate_bps
+                context.bit_rate = ceiling_bps
                 context.gop_size = max(1, round(self._config.keyframe_interval_s * self._config.fps))
                 context.max_b_frames = 0
                 context.thread_count = 1
                 # maxrate equal to bit_rate is CBR to x264, the only mode in which it takes a new bitrate.
-                # Half a second of buffer bounds how long a keyframe holds up what comes after it.
-                vbv = {"maxrate": str(bitrate_bps), "bufsize": str(bitrate_bps // 2)}
+                # A quarter of a second of buffer bounds how long a keyframe holds up what comes after it. It keeps
+                # its size at a lower bitrate: a larger one would let that be overshot for seconds. Nor does x264
+                # know yet, at its first keyframe, of a lower bitrate; but it keeps to what the buffer holds then.
+                vbv = {
+                    "maxrate": str(ceiling_bps),
+                    "bufsize": str(ceiling_bps // 4),
+                    "rc_init_occupancy": str(bitrate_bps * 9 // 40),
+                }
                 context.options = _OPTIONS[codec] | vbv
                 context.open()
             except (av.FFmpegError, ValueError) as error:
                 refusals.append(f"{codec}: {error}")
                 continue
-            self.codec = codec
+            self.codec, self._ceiling_bps = codec, ceiling_bps
             return context
         raise PermanentCaptureError(
             f"no H.264 encoder takes {width}x{height} at {self._config.fps} fps ({'; '.join(refusals)}); "

@@ -1,76 +1,124 @@
-"""Is a queue growing on the way? A trend line through the delays of groups of packets (draft-ietf-rmcat-gcc-02, 5)."""
+"""Whether a queue grows on the way to a viewer (draft-ietf-rmcat-gcc-02, sections 5.1 to 5.4)."""
 
 from __future__ import annotations
 
 from collections import deque
+from operator import mul
 from typing import Final, Literal
 
 Usage = Literal["normal", "over", "under"]
 
-_WINDOW: Final = 20  # groups the line is laid through
-_SMOOTHING: Final = 0.9
-_GAIN: Final = 4.0
-_MOST_DELTAS: Final = 60
-_OVER_FOR_S: Final = 0.010  # section 5.4: overuse_time_th
-_THRESHOLD_MS: Final = 12.5  # section 5.4: del_var_th(0)
-_LOW_MS, _HIGH_MS = 6.0, 600.0  # section 5.4
-_K_UP, _K_DOWN = 0.0087, 0.039  # section 5.4: K_u and K_d, for milliseconds
-_FAR_MS: Final = 15.0  # a spike so far above the threshold does not move it
+BURST_MS: Final = 5.0
+"""burst_time (section 5.6): what arrives so close together was held up together, by a radio for one."""
+
+GROUP_MS: Final = 20.0
+"""Batches that left within this are one group. A picture leaves as several, and they queue behind each other."""
+
+WINDOW: Final = 20
+"""Groups in the trend line: two thirds of a second of pictures, as many as libwebrtc takes."""
+
+SMOOTHING: Final = 0.9
+GAIN: Final = 240.0
+"""Makes the slope (ms of delay a ms) comparable with the threshold: libwebrtc's 60 deltas times its gain of 4."""
+
+THRESHOLD: Final = 12.5
+LEAST_THRESHOLD, MOST_THRESHOLD = 6.0, 600.0
+"""del_var_th at first, and its bounds (sections 5.4 and 5.6)."""
+
+UP, DOWN = 0.0087, 0.039
+"""K_u and K_d (section 5.4) a ms, as in libwebrtc: with the draft's 0.01 and 0.00018, and a sample a picture, the
+threshold runs away from a delay that grows slowly, and a link of 2 Mbit/s is found full at 2.4."""
+
+MOST_ABOVE: Final = 15.0
+"""What is so far above the threshold does not raise it (section 5.4)."""
+
+OVERUSE_MS: Final = 10.0
+"""overuse_time_th (section 5.6)."""
+
+_LEAST_GROUPS: Final = 5  # a line through fewer is none
+_MOST_ADAPTED_MS: Final = 100.0
+_JUMP_MS: Final = 3_000.0
 
 
 class DelayTrend:
-    """Fed with how much more time passed between arrivals than between departures, group by group."""
+    """Arrival-time filter, adaptive threshold and over-use detector; `usage` is what it finds.
+
+    The filter is a trend line through smoothed delays, as in libwebrtc. A batch leaves in one system call, so that
+    its own packets queue behind one another whatever the link: its first packet's delay tells of the queue before it.
+    """
 
     def __init__(self) -> None:
         self.usage: Usage = "normal"
-        self._points: deque[tuple[float, float]] = deque(maxlen=_WINDOW)
-        self._accumulated_ms = self._smoothed_ms = 0.0
-        self._deltas = 0
-        self._first_ms: float | None = None
-        self._threshold_ms = _THRESHOLD_MS
-        self._updated_ms: float | None = None
-        self._over_s = 0.0
-        self._before = 0.0
+        self.threshold = THRESHOLD
+        self.trend = 0.0
+        self._group: tuple[float, float] | None = None  # when it left, and when it arrived
+        self._group_began_ms = 0.0
+        self._origin: tuple[float, float] | None = None
+        self._smoothed_ms = 0.0
+        self._times: deque[float] = deque(maxlen=WINDOW)
+        self._delays: deque[float] = deque(maxlen=WINDOW)
+        self._above_ms = -1.0  # how long the trend has been above the threshold; below 0 it is not
 
-    def add(self, sent_delta_ms: float, arrival_delta_ms: float, arrival_ms: float) -> None:
-        """Take a group: `arrival_ms` is the receiver's clock, unwrapped."""
-        self._deltas = min(self._deltas + 1, _MOST_DELTAS)
-        if self._first_ms is None:
-            self._first_ms = arrival_ms
-        self._accumulated_ms += arrival_delta_ms - sent_delta_ms
-        self._smoothed_ms = _SMOOTHING * self._smoothed_ms + (1 - _SMOOTHING) * self._accumulated_ms
-        self._points.append((arrival_ms - self._first_ms, self._smoothed_ms))
-        slope = _slope(self._points) if len(self._points) == _WINDOW else self._before
-        self._detect(slope, sent_delta_ms / 1000, arrival_ms)
+    def add(self, sent_ms: float, arrived_ms: float) -> None:
+        """Take a batch: when it left, and when its first packet arrived by the receiver's own clock."""
+        group = self._group
+        if group is None:
+            self._group, self._group_began_ms = (sent_ms, arrived_ms), sent_ms
+            return
+        group_sent_ms, group_arrived_ms = group
+        longer_ms = (arrived_ms - group_arrived_ms) - (sent_ms - group_sent_ms)
+        if not -_JUMP_MS < longer_ms < _JUMP_MS:  # the receiver's clock was set, or the path is another one
+            self._restart()
+            self._group, self._group_began_ms = (sent_ms, arrived_ms), sent_ms
+        elif sent_ms < group_sent_ms:
+            pass  # reordered, and too late to matter
+        elif longer_ms < 0 and arrived_ms - group_arrived_ms <= BURST_MS:
+            self._group, self._group_began_ms = (sent_ms, arrived_ms), sent_ms
+        elif sent_ms - self._group_began_ms > GROUP_MS:
+            self._sample(group_sent_ms, group_arrived_ms)
+            self._group, self._group_began_ms = (sent_ms, arrived_ms), sent_ms
 
-    def _detect(self, slope: float, passed_s: float, arrival_ms: float) -> None:
-        trend_ms = self._deltas * slope * _GAIN
-        if trend_ms > self._threshold_ms:
-            self._over_s += passed_s
-            if self._over_s > _OVER_FOR_S and slope >= self._before:
-                self._over_s = 0.0
+    def _restart(self) -> None:
+        self.usage, self.trend = "normal", 0.0
+        self._origin, self._smoothed_ms, self._above_ms = None, 0.0, -1.0
+        self._times.clear()
+        self._delays.clear()
+
+    def _sample(self, sent_ms: float, arrived_ms: float) -> None:
+        if self._origin is None:
+            self._origin = (sent_ms, arrived_ms)
+        time_ms = arrived_ms - self._origin[1]
+        delay_ms = time_ms - (sent_ms - self._origin[0])
+        self._smoothed_ms = SMOOTHING * self._smoothed_ms + (1 - SMOOTHING) * delay_ms
+        step_ms = time_ms - self._times[-1] if self._times else 0.0
+        self._times.append(time_ms)
+        self._delays.append(self._smoothed_ms)
+        if len(self._times) >= _LEAST_GROUPS:
+            self._detect(self._slope() * GAIN * len(self._times) / WINDOW, step_ms)
+
+    def _slope(self) -> float:
+        """Fit a line by least squares."""
+        times, delays, number = self._times, self._delays, len(self._times)
+        mean_ms = sum(times) / number
+        spread = sum(map(mul, times, times)) - number * mean_ms * mean_ms
+        return (sum(map(mul, times, delays)) - mean_ms * sum(delays)) / spread if spread > 1.0 else 0.0
+
+    def _detect(self, trend: float, step_ms: float) -> None:
+        if trend > self.threshold:
+            # Half a step: somewhere between the two samples it went above.
+            self._above_ms = step_ms / 2 if self._above_ms < 0 else self._above_ms + step_ms
+            if self._above_ms > step_ms / 2 and self._above_ms > OVERUSE_MS and trend >= self.trend:
+                self._above_ms = 0.0
                 self.usage = "over"
         else:
-            self._over_s = 0.0
-            self.usage = "under" if trend_ms < -self._threshold_ms else "normal"
-        self._before = slope
-        self._adapt(abs(trend_ms), arrival_ms)
+            self._above_ms = -1.0
+            self.usage = "under" if trend < -self.threshold else "normal"
+        self.trend = trend
+        self._adapt(abs(trend), step_ms)
 
-    def _adapt(self, trend_ms: float, arrival_ms: float) -> None:
-        """Let the threshold follow the trend (section 5.4), so that other traffic does not starve this."""
-        passed_ms = min(100.0, arrival_ms - self._updated_ms) if self._updated_ms is not None else 0.0
-        self._updated_ms = arrival_ms
-        if trend_ms > self._threshold_ms + _FAR_MS:
+    def _adapt(self, size: float, step_ms: float) -> None:
+        if size - self.threshold > MOST_ABOVE:
             return
-        k = _K_DOWN if trend_ms < self._threshold_ms else _K_UP
-        self._threshold_ms += k * (trend_ms - self._threshold_ms) * passed_ms
-        self._threshold_ms = min(_HIGH_MS, max(_LOW_MS, self._threshold_ms))
-
-
-def _slope(points: deque[tuple[float, float]]) -> float:
-    """Lay a line through the points by least squares."""
-    count = len(points)
-    mean_x = sum(x for x, _ in points) / count
-    mean_y = sum(y for _, y in points) / count
-    denominator = sum((x - mean_x) ** 2 for x, _ in points)
-    return sum((x - mean_x) * (y - mean_y) for x, y in points) / denominator if denominator else 0.0
+        rate = UP if size > self.threshold else DOWN
+        moved = self.threshold + rate * min(max(step_ms, 0.0), _MOST_ADAPTED_MS) * (size - self.threshold)
+        self.threshold = min(max(moved, LEAST_THRESHOLD), MOST_THRESHOLD)

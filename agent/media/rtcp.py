@@ -13,6 +13,7 @@ MOST_LOST: Final = 512
 CLOCK_ATTRIBUTE: Final = "a=rtcp-xr:rcvr-rtt=all"
 """Said by offer and answer when a receiver's clock is asked and answered (RFC 3611, section 5.1)."""
 
+_PADDING: Final = 0x20  # its last byte counts it (RFC 3550, section 6.4.1)
 _SENDER_REPORT, _RECEIVER_REPORT = 200, 201
 _TRANSPORT_FEEDBACK, _PAYLOAD_FEEDBACK = 205, 206
 _EXTENDED_REPORT, _REFERENCE_TIME = 207, 4
@@ -88,14 +89,19 @@ def parse(data: bytes) -> Iterator[Feedback]:
         if end > len(data) or end < at + 8:
             raise MalformedRtcp("an RTCP packet is cut short")
         kind, count = data[at + 1], data[at] & 0x1F
+        until = end
+        if data[at] & _PADDING:
+            until -= data[end - 1]
+            if not at + 8 <= until < end:
+                raise MalformedRtcp("an RTCP packet is all padding, or says that it has none")
         if kind in _REPORTS_AT:
-            yield from _reports(data[at + _REPORTS_AT[kind] : end], count)
-        elif kind == _TRANSPORT_FEEDBACK and end >= at + 12:
-            yield from _transport(data[at + 8 : at + 12], data[at + 12 : end], count)
-        elif kind == _PAYLOAD_FEEDBACK and end >= at + 12:
-            yield from _payload(data[at + 8 : at + 12], data[at + 12 : end], count)
+            yield from _reports(data[at + _REPORTS_AT[kind] : until], count)
+        elif kind == _TRANSPORT_FEEDBACK and until >= at + 12:
+            yield from _transport(data[at + 8 : at + 12], data[at + 12 : until], count)
+        elif kind == _PAYLOAD_FEEDBACK and until >= at + 12:
+            yield from _payload(data[at + 8 : at + 12], data[at + 12 : until], count)
         elif kind == _EXTENDED_REPORT:
-            yield from _extended(int.from_bytes(data[at + 4 : at + 8], "big"), data[at + 8 : end])
+            yield from _extended(int.from_bytes(data[at + 4 : at + 8], "big"), data[at + 8 : until])
         at = end
 
 

@@ -19,7 +19,8 @@ ABS_SEND_TIME: Final = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-ti
 PLAYOUT_DELAY: Final = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 MID: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
 
-_LONGEST_MID: Final = 8  # a longer one would make every packet larger; the SSRCs in the SDP say the same
+_IDS: Final = range(1, 15)  # that a one-byte header can say (RFC 8285, section 4.2)
+_MIDS: Final = range(1, 9)  # bytes; a longer one would make every packet larger, and the SSRCs in the SDP say the same
 _MOST_PLAYOUT_DELAY_MS: Final = 40_950  # twelve bits of 10 ms
 
 
@@ -38,7 +39,8 @@ class Layout:
 
     @classmethod
     def of(cls, payload_type: int, ids: dict[str, int], *, mid: str, playout_delay_ms: int, tag_bytes: int) -> Layout:
-        """Lay out packets for the negotiated extensions: `ids` are theirs, by URI."""
+        """Lay out packets for the negotiated extensions: `ids` are theirs, by URI. One beyond 1 to 14 is left out."""
+        ids = {uri: number for uri, number in ids.items() if number in _IDS}
         elements: list[bytes] = []
         send_time_at = None
         if TRANSPORT_CC in ids:
@@ -49,7 +51,7 @@ class Layout:
         if PLAYOUT_DELAY in ids:
             steps = min(playout_delay_ms, _MOST_PLAYOUT_DELAY_MS) // 10
             elements.append(_element(ids[PLAYOUT_DELAY], (steps << 12 | steps).to_bytes(3, "big")))
-        if MID in ids and len(mid.encode()) <= _LONGEST_MID:
+        if MID in ids and len(mid.encode()) in _MIDS:
             elements.append(_element(ids[MID], mid.encode()))
         block = b"".join(elements)
         words = -(-len(block) // 4)

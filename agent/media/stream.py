@@ -51,8 +51,9 @@ class Stream:
         """
         self._viewers.append(viewer)
         if cause == "join" and self._recent and now - self._recent[0].published_at <= KEYFRAME_QUIET_S:
-            for packetized in self._recent:
-                viewer.take(packetized, now)
+            overflows = [viewer.take(packetized, now) for packetized in self._recent]
+            if any(overflows):
+                self.request_keyframe("overflow", now)
         else:
             self.request_keyframe(cause, now)
 

@@ -1,85 +1,99 @@
-"""Transport-wide feedback: when each packet arrived (draft-holmer-rmcat-transport-wide-cc-extensions-01)."""
+"""Transport-wide feedback: which packets arrived, and when (draft-holmer-rmcat-transport-wide-cc-extensions-01)."""
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
-MOST_PACKETS: Final = 4096
-"""Packets of one report that are looked at: more than a second of the fastest stream we send."""
+TICK_S: Final = 0.000_25
+"""What arrival times are counted in (section 3.1.5)."""
 
-_REFERENCE_US: Final = 64_000
-_DELTA_US: Final = 250
-_WRAP_US: Final = _REFERENCE_US << 24
+WRAP_TICKS: Final = 2**32
+"""Arrival times begin again after this many ticks, 12 days: the reference time has 24 bits of 64 ms each."""
+
+MOST_PACKETS: Final = 4096
+"""What one feedback packet may be about: ten seconds of what we send."""
+
+_HEADER: Final = struct.Struct(">HHI")
+_TICKS_PER_REFERENCE: Final = 256
+_LARGE: Final = 2  # the packet status symbols 0 to 2 are also how many bytes the arrival time takes (section 3.1.1)
+_MOST_PADDING: Final = 3
 
 
 class MalformedFeedback(ValueError):
-    """The bytes are no transport-wide feedback."""
+    """The bytes are no transport-wide feedback; the message says where they break."""
 
 
 @dataclass(frozen=True, slots=True)
-class Arrivals:
-    """A report on the packets `first` and on, by the receiver's clock: microseconds, None for what did not arrive.
+class Feedback:
+    """What one feedback packet says of `count` packets from transport-wide number `base` (16 bits) on.
 
-    The clock wraps after twelve days: `after_us` gives the difference of two times.
+    `received` has a bit for each of them, the first packet's the highest; `arrivals` has a time for each bit
+    that is set, in ticks of the receiver's clock.
     """
 
-    first: int
-    times_us: list[int | None]
+    base: int
+    count: int
+    received: int
+    arrivals: list[int]
 
 
-def after_us(later_us: int, earlier_us: int) -> int:
-    """Say how much later one time of the receiver's clock is, over its wrap."""
-    difference = (later_us - earlier_us) % _WRAP_US
-    return difference if difference < _WRAP_US // 2 else difference - _WRAP_US
-
-
-def parse(fci: bytes) -> Arrivals:
-    """Read a feedback control information (section 3.1). Errors: MalformedFeedback."""
-    if len(fci) < 8:
-        raise MalformedFeedback("no header")
-    first, count = int.from_bytes(fci[:2], "big"), int.from_bytes(fci[2:4], "big")
-    if not 0 < count <= MOST_PACKETS:
-        raise MalformedFeedback("an impossible number of packets")
-    symbols, at = _symbols(fci, count)
-    time_us = int.from_bytes(fci[4:7], "big") * _REFERENCE_US
-    times_us: list[int | None] = []
+def parse(fci: bytes) -> Feedback:
+    """Read the FCI of an RTPFB packet of FMT 15 (section 3.1). Errors: MalformedFeedback."""
     size = len(fci)
-    for symbol in symbols:
-        if symbol == 0:
-            times_us.append(None)
-            continue
-        if symbol == 1:  # a small delta, unsigned
-            if at >= size:
-                raise MalformedFeedback("the deltas are cut short")
-            time_us += fci[at] * _DELTA_US
-            at += 1
-        elif symbol == 2:  # a large or negative one
-            if at + 2 > size:
-                raise MalformedFeedback("the deltas are cut short")
-            time_us += int.from_bytes(fci[at : at + 2], "big", signed=True) * _DELTA_US
-            at += 2
+    if size < _HEADER.size + 2:
+        raise MalformedFeedback(f"{size} bytes are too few for a header and a chunk")
+    base, count, reference = _HEADER.unpack_from(fci)
+    if not 0 < count <= MOST_PACKETS:
+        raise MalformedFeedback(f"it is about {count} packets")
+    received, runs, at = _statuses(fci, count)
+    deltas = [(reference >> 8) * _TICKS_PER_REFERENCE]
+    for width, number in runs:
+        end = at + width * number
+        if end > size:
+            raise MalformedFeedback(f"the arrival times end at byte {size}, before those of all received packets")
+        if width == 1:
+            deltas += fci[at:end]
         else:
-            raise MalformedFeedback("a reserved symbol")
-        times_us.append(time_us)
-    return Arrivals(first, times_us)
+            deltas += struct.unpack_from(f">{number}h", fci, at)
+        at = end
+    if size - at > _MOST_PADDING:
+        raise MalformedFeedback(f"{size - at} bytes follow the last arrival time")
+    return Feedback(base, count, received, list(accumulate(deltas))[1:])
 
 
-def _symbols(fci: bytes, count: int) -> tuple[list[int], int]:
-    """Read the status chunks (sections 3.1.1 to 3.1.4): a symbol for each packet, and where the deltas begin."""
-    symbols: list[int] = []
-    at = 8
-    while len(symbols) < count:
-        if at + 2 > len(fci):
-            raise MalformedFeedback("the status chunks are cut short")
-        chunk = int.from_bytes(fci[at : at + 2], "big")
+def _statuses(fci: bytes, count: int) -> tuple[int, list[tuple[int, int]], int]:
+    """Read the chunks: the bits, the widths of the deltas as runs of (bytes, number), and where those begin."""
+    received, runs = 0, list[tuple[int, int]]()
+    left, at, size = count, _HEADER.size, len(fci)
+    while left:
+        if at + 2 > size:
+            raise MalformedFeedback(f"the status chunks end at byte {size}, {left} packets too early")
+        chunk = fci[at] << 8 | fci[at + 1]
         at += 2
-        if not chunk & 0x8000:  # a run
-            symbols += [chunk >> 13] * min(chunk & 0x1FFF, count - len(symbols))
-            if not chunk & 0x1FFF:
-                raise MalformedFeedback("a run of no packets")
-        elif chunk & 0x4000:  # seven symbols of two bits
-            symbols += [chunk >> shift & 3 for shift in range(12, -1, -2)]
-        else:  # fourteen of one
-            symbols += [chunk >> shift & 1 for shift in range(13, -1, -1)]
-    return symbols[:count], at
+        if chunk < 0x8000:  # run length (section 3.1.3)
+            symbol, number = chunk >> 13, min(chunk & 0x1FFF, left)
+            if not number or symbol > _LARGE:
+                raise MalformedFeedback(f"the status chunk at byte {at - 2} has an empty run or a reserved symbol")
+            received <<= number
+            if symbol:
+                received |= (1 << number) - 1
+                runs.append((symbol, number))
+        elif chunk < 0xC000:  # a vector of 14 one-bit symbols (section 3.1.4)
+            number = min(14, left)
+            bits = (chunk & 0x3FFF) >> (14 - number)
+            received = received << number | bits
+            runs.append((1, bits.bit_count()))
+        else:  # a vector of seven two-bit symbols
+            number = min(7, left)
+            for shift in range(12, 12 - 2 * number, -2):
+                symbol = chunk >> shift & 3
+                if symbol > _LARGE:
+                    raise MalformedFeedback(f"the status chunk at byte {at - 2} has a reserved symbol")
+                received = received << 1 | (symbol > 0)
+                if symbol:
+                    runs.append((symbol, 1))
+        left -= number
+    return received, runs, at

@@ -72,7 +72,21 @@ def test_a_lowered_bitrate_can_be_raised_again_up_to_the_first_one_without_a_key
     assert not any(unit.keyframe for unit in after)
 
 
-def test_a_bitrate_above_the_first_one_is_reached_for_the_price_of_one_keyframe() -> None:
+def test_an_encode_that_begins_lowered_begins_small_and_goes_up_without_another_keyframe() -> None:
+    encoder, picture = Encoder(CONFIG), Restless()
+    encoder.set_bitrate(200_000)
+    low = _encoded(encoder, picture, 0, 60)
+    encoder.set_bitrate(1_000_000)
+    change = _encoded(encoder, picture, 60, 30)
+    after = _encoded(encoder, picture, 90, 60)
+
+    assert len(low[0].data) * 8 <= 200_000 / 4
+    assert _bps(low[:30]) == pytest.approx(200_000, rel=0.3)
+    assert _bps(after) == pytest.approx(1_000_000, rel=0.2)
+    assert [unit.keyframe for unit in low + change + after] == [True] + [False] * 149
+
+
+def test_a_bitrate_above_the_configured_one_is_reached_for_the_price_of_one_keyframe() -> None:
     encoder, picture = Encoder(CONFIG), Restless()
     before = _encoded(encoder, picture, 0, 60)
     encoder.set_bitrate(2_000_000)
@@ -100,10 +114,22 @@ def test_a_keyframe_comes_by_itself_at_the_configured_interval() -> None:
     assert [index for index, unit in enumerate(units) if unit.keyframe] == [0, 15, 30]
 
 
-def test_a_keyframe_takes_no_more_than_the_buffer_of_half_a_second() -> None:
+def test_a_keyframe_takes_no_more_than_the_buffer_of_a_quarter_of_a_second() -> None:
     units = _encoded(Encoder(CONFIG), Restless(), 0, 60)
 
-    assert max(len(unit.data) for unit in units) * 8 <= 500_000
+    assert max(len(unit.data) for unit in units) * 8 <= 250_000
+
+
+def test_a_keyframe_at_a_lowered_bitrate_is_small_too() -> None:
+    encoder, picture = Encoder(CONFIG), Restless()
+    _encoded(encoder, picture, 0, 60)
+    encoder.set_bitrate(300_000)
+    _encoded(encoder, picture, 60, 60)
+    encoder.request_keyframe()
+    (keyframe,) = _encoded(encoder, picture, 120, 1)
+
+    assert keyframe.keyframe
+    assert len(keyframe.data) * 8 <= 300_000 / 2
 
 
 def test_the_stream_is_constrained_baseline_of_a_level_that_browsers_are_offered() -> None:

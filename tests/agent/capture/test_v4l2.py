@@ -23,7 +23,7 @@ from tests.kit import clips
 CONFIG = CameraConfig(source="v4l2", width=640, height=360, fps=25, bitrate_bps=1_000_000)
 
 
-def _played(path: Path) -> tuple[V4l2, list[AccessUnit]]:
+def _played(path: Path, *, sub_wanted: bool = False) -> tuple[V4l2, list[AccessUnit]]:
     """Run the source with the file at `path` as its camera, to the end of the file."""
     opened: list[InputContainer] = []
 
@@ -32,6 +32,7 @@ def _played(path: Path) -> tuple[V4l2, list[AccessUnit]]:
         return opened[0]
 
     source, units = V4l2(CONFIG, Path("/dev/video0"), open_input=open_file), list[AccessUnit]()
+    source.want_sub(sub_wanted)
     with pytest.raises(TemporaryCaptureError, match="/dev/video0: the camera gives no more pictures"):
         source.run(units.append)
     return source, units
@@ -53,6 +54,23 @@ def test_motion_jpeg_is_encoded_picture_by_picture_with_the_cameras_own_timestam
     assert len(decoded(units)) == len(units) == 10
     assert units[0].keyframe
     assert [unit.pts_us for unit in units] == [index * 40_000 for index in range(10)]
+
+
+def test_motion_jpeg_has_a_sub_stream_of_the_same_pictures(tmp_path: Path) -> None:
+    source, units = _played(clips.mjpeg(tmp_path / "camera.mkv", pictures=10), sub_wanted=True)
+    main, sub = ([unit for unit in units if unit.stream == stream] for stream in ("main", "sub"))
+
+    assert source.has_sub
+    assert sub[0].keyframe
+    assert [unit.pts_us for unit in sub] == [unit.pts_us for unit in main]
+    assert [(frame.width, frame.height) for frame in decoded(sub)] == [(320, 180)] * 10
+
+
+def test_a_cameras_own_h264_has_no_sub_stream(tmp_path: Path) -> None:
+    source, units = _played(clips.remuxed(tmp_path / "camera.h264", pictures=5), sub_wanted=True)
+
+    assert not source.has_sub
+    assert {unit.stream for unit in units} == {"main"}
 
 
 def test_a_picture_that_is_cut_short_is_left_out(tmp_path: Path) -> None:

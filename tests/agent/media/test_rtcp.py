@@ -113,6 +113,12 @@ def test_every_number_that_is_asked_for_is_read(lost: set[int]) -> None:
     assert set(nack.lost) == lost
 
 
+def test_padding_is_no_part_of_what_is_said() -> None:
+    padded = bytes.fromhex("a1cd0004 00000001 00000007 00050000 00000004")
+
+    assert list(parse(padded)) == [Nack(7, (5,))]
+
+
 def test_a_nack_for_everything_is_bounded() -> None:
     (nack,) = parse(bytes.fromhex("81cd03ea 00000001 00000007") + bytes.fromhex("0000ffff") * 1000)
 
@@ -128,6 +134,8 @@ def test_a_nack_for_everything_is_bounded() -> None:
         b"\x40" + RECEIVER[1:],  # version 1
         bytes([0x9F]) + RECEIVER[1:],  # more blocks than there are
         bytes.fromhex("81cd0000 00000001"),  # a length of nothing
+        bytes.fromhex("a1c90001 00000000"),  # padding of no bytes
+        bytes.fromhex("a1c90001 000000ff"),  # more padding than packet
     ],
 )
 def test_what_is_malformed_is_told(data: bytes) -> None:

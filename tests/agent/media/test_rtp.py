@@ -81,6 +81,11 @@ def test_a_long_mid_is_left_out_so_that_packets_stay_small() -> None:
     assert _layout({rtp.MID: 1}, mid="a mid of many letters").extensions == b""
 
 
+def test_a_number_that_a_one_byte_header_cannot_say_is_left_out() -> None:
+    assert _layout({rtp.PLAYOUT_DELAY: 15, rtp.MID: 16}).extensions == b""
+    assert _layout({rtp.MID: 1}, mid="").extensions == b""
+
+
 def test_a_playout_delay_is_both_the_least_and_the_most_in_steps_of_ten_milliseconds() -> None:
     ids = {rtp.PLAYOUT_DELAY: 6}
 

@@ -1,67 +1,88 @@
 from __future__ import annotations
 
 import contextlib
+import random
+import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.media.transport_cc import MOST_PACKETS, Arrivals, MalformedFeedback, after_us, parse
-from tests.agent.media.linked import transport_feedback
+from agent.media.transport_cc import MOST_PACKETS, MalformedFeedback, parse
+from tests.kit import feedback
 
-steps = st.one_of(st.none(), st.integers(-8_000, 8_000))
+HEADER = bytes.fromhex("00050000 00000200")  # from packet 5 on, reference time 2
+
+steps = st.lists(st.none() | st.integers(-300, 600), min_size=1, max_size=200)
 
 
-@given(st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFF), st.lists(steps, min_size=1, max_size=200))
-def test_every_arrival_comes_back_at_its_time(first: int, reference: int, deltas: list[int | None]) -> None:
-    times, now = list[int | None](), reference * 64_000
+def _about(count: int, rest: str) -> bytes:
+    return HEADER[:2] + struct.pack(">H", count) + HEADER[4:] + bytes.fromhex(rest)
+
+
+def _times(fci: bytes) -> list[int | None]:
+    said = parse(fci)
+    arrivals = iter(said.arrivals)
+    return [next(arrivals) if said.received >> place & 1 else None for place in range(said.count - 1, -1, -1)]
+
+
+@given(steps, st.integers(0, 0xFFFF), st.integers(1, 0xFFFFF0), st.integers(0, 9))
+def test_whatever_chunks_a_receiver_chooses_each_packet_gets_its_time(
+    deltas: list[int | None], base: int, reference: int, seed: int
+) -> None:
+    at, arrivals = reference * 256, list[int | None]()
     for delta in deltas:
-        now += 0 if delta is None else delta * 250
-        times.append(None if delta is None else now)
+        at = max(0, at + (delta or 0))
+        arrivals.append(None if delta is None else at)
 
-    assert parse(transport_feedback(first, times, reference * 64_000)) == Arrivals(first, times)
+    fci = feedback.write(base, arrivals, choose=random.Random(seed))  # noqa: S311  # to be repeatable
+
+    assert parse(fci).base == base
+    assert _times(fci) == arrivals
 
 
-def test_runs_and_one_bit_vectors_are_read_as_the_draft_has_them() -> None:
-    head = bytes.fromhex("0005 0011 000002 00")
-    run_of_three_small = "2003"
-    vector_of_fourteen = format(0x8000 | 0b10000000000001, "04x")
+def test_a_run_and_a_one_bit_vector_read_as_the_draft_has_them() -> None:
+    run_of_three = "2003"
+    first_and_last_of_fourteen = format(0b10_10000000000001, "04x")
 
-    arrivals = parse(head + bytes.fromhex(run_of_three_small + vector_of_fourteen + "01 02 03 04 05"))
+    times = _times(_about(17, run_of_three + first_and_last_of_fourteen + "0102030405"))
 
-    assert arrivals.first == 5
-    assert [time for time in arrivals.times_us if time is not None] == [
-        128_000 + 250 * steps for steps in (1, 3, 6, 10, 15)
-    ]
-    assert arrivals.times_us.index(None) == 4
+    assert times == [513, 515, 518, 522] + [None] * 12 + [527]
+
+
+def test_large_and_negative_times_stand_in_two_bit_vectors() -> None:
+    small_large_lost_large = format(0b11_01100010_000000, "04x")
+
+    assert _times(_about(4, small_large_lost_large + "01 0400 fffe")) == [513, 1537, None, 1535]
+
+
+def test_a_chunk_may_say_more_than_there_are_packets() -> None:
+    assert _times(_about(2, "bfff 0101 0000")) == [513, 514]
 
 
 @pytest.mark.parametrize(
-    "fci",
+    ("fci", "why"),
     [
-        b"",
-        bytes.fromhex("0000 0000 000000 00"),  # no packets
-        bytes.fromhex("0000 ffff 000000 00 3fff"),  # more than there can be
-        bytes.fromhex("0000 0002 000000 00"),  # no chunks
-        bytes.fromhex("0000 0002 000000 00 2000 2002 0101"),  # a run of none
-        bytes.fromhex("0000 0002 000000 00 2002 01"),  # deltas cut short
-        bytes.fromhex("0000 0001 000000 00 4001 01"),
-        bytes.fromhex("0000 0001 000000 00 6001 0101"),  # the reserved symbol
+        (b"", "too few"),
+        (HEADER, "too few"),
+        (_about(0, "2001 01"), "about 0 packets"),
+        (_about(MOST_PACKETS + 1, "3fff"), "about 4097 packets"),
+        (_about(9, "2003"), "6 packets too early"),
+        (_about(2, "2000 2002 0101"), "empty run"),
+        (_about(1, "6001 0101"), "reserved symbol"),
+        (_about(2, format(0b11_01110000_000000, "04x") + "01"), "reserved symbol"),
+        (_about(2, "2002 01"), "before those of all"),
+        (_about(1, "4001 01"), "before those of all"),
+        (_about(1, "2001 01 00000000"), "4 bytes follow"),
     ],
 )
-def test_what_is_malformed_is_told(fci: bytes) -> None:
-    with pytest.raises(MalformedFeedback):
+def test_what_is_malformed_is_refused_and_said_why(fci: bytes, why: str) -> None:
+    with pytest.raises(MalformedFeedback, match=why):
         parse(fci)
 
 
 @given(st.binary(max_size=400))
 def test_any_bytes_are_read_or_refused(fci: bytes) -> None:
     with contextlib.suppress(MalformedFeedback):
-        assert len(parse(fci).times_us) <= MOST_PACKETS
-
-
-def test_times_are_compared_over_the_wrap_of_the_receivers_clock() -> None:
-    wrap = 64_000 << 24
-
-    assert after_us(500, wrap - 500) == 1_000
-    assert after_us(wrap - 500, 500) == -1_000
+        said = parse(fci)
+        assert said.received.bit_count() == len(said.arrivals) <= said.count <= MOST_PACKETS
