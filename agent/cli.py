@@ -25,6 +25,7 @@ from agent.identity.hardware import hardware_serial
 from agent.panel.panel import PanelError
 from agent.service import log
 from agent.service.credentials import CredentialError, read_credential
+from agent.service.memory import use_one_arena
 
 DEFAULT_CONFIG: Final = Path("/etc/camward/agent.toml")
 CLOCK_WAIT_S: Final = 60.0
@@ -49,6 +50,7 @@ def run(argv: list[str]) -> int:
 
     def serve() -> None:
         config = _load(arguments.config)
+        use_one_arena()
         asyncio.run(_serve(config, until_eof=arguments.until_eof))
 
     return _exit_code(serve)

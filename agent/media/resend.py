@@ -31,7 +31,7 @@ class Sent:
 
 
 class Resends:
-    """Remembers what was sent; the packets themselves are shared by all viewers.
+    """Remembers what was sent since the last keyframe; the packets themselves are shared by all viewers.
 
     Each lost packet is sent again at most once a round trip, all of them within a quarter of the viewer's rate.
     """
@@ -39,6 +39,8 @@ class Resends:
     def __init__(self) -> None:
         self.refused = 0
         self._sent: deque[Sent] = deque()
+        self._keyframe = 0  # the number of its first packet
+        self._since = 0  # packets that left from there on
         self._asked: dict[int, float] = {}
         self._spent_bits = 0.0
         self._at = 0.0
@@ -46,8 +48,19 @@ class Resends:
     def sent(self, sent: Sent) -> None:
         """Remember a burst, and forget what is older than KEPT_S."""
         self._sent.append(sent)
+        self._since += sent.count
         while sent.at - self._sent[0].at > KEPT_S:
             self._sent.popleft()
+
+    def keyframe(self, sequence: int) -> None:
+        """Forget everything: a keyframe begins with this number, and what was before it is needed no more."""
+        self._sent.clear()
+        self._keyframe, self._since = sequence, 0
+
+    def gone(self, lost: Iterable[int]) -> bool:
+        """Say whether something is asked for that cannot be sent again, and that no keyframe came after."""
+        since = min(self._since, 0x8000)  # half of the numbers there are: more cannot be told from what was before
+        return any((sequence - self._keyframe) & 0xFFFF < since and self.find(sequence) is None for sequence in lost)
 
     def wanted(
         self, lost: Iterable[int], *, round_trip_s: float | None, rate_bps: float, now: float
@@ -86,7 +99,8 @@ class Resends:
     def _affords(self, bits: int, rate_bps: float, now: float) -> bool:
         """Take from a budget that refills by the share of the rate, and holds as much as a second of it."""
         refill_bps = _SHARE * rate_bps
-        self._spent_bits = max(0.0, self._spent_bits - (now - self._at) * refill_bps)
+        # What was spent at a higher rate than now's is no debt for seconds.
+        self._spent_bits = max(0.0, min(self._spent_bits, refill_bps) - (now - self._at) * refill_bps)
         self._at = now
         if self._spent_bits + bits > refill_bps:
             return False

@@ -63,7 +63,7 @@ class Stream:
             self._viewers.remove(viewer)
 
     def request_keyframe(self, cause: str, now: float) -> None:
-        """Want a keyframe because of `cause`: "pli", "fir", "join", "switch" or "overflow".
+        """Want a keyframe because of `cause`: "pli", "fir", "nack", "join", "switch" or "overflow".
 
         Within KEYFRAME_QUIET_S of the last question to the encoder it is remembered, and asked on a later
         `publish` unless a keyframe came by itself.

@@ -155,7 +155,9 @@ class Egress:
         return overflow
 
     def resend(self, lost: tuple[int, ...], round_trip_s: float | None, now: float) -> None:
-        """Send again what a NACK asks for, as far as its budget goes."""
+        """Send again what a NACK asks for, as far as its budget goes; what is gone only a keyframe makes good."""
+        if self._resends.gone(lost):
+            self.stream.request_keyframe("nack", now)
         rate_bps = self._bandwidth.estimate_bps or self._full_bps
         for sent, index in self._resends.wanted(lost, round_trip_s=round_trip_s, rate_bps=rate_bps, now=now):
             self.counts.resent += self._again(sent, index, now)
@@ -191,6 +193,8 @@ class Egress:
         if packetized is None:
             return False
         self._images.extend(images(packetized, out.layout))
+        if packetized.unit.keyframe:
+            self._resends.keyframe(self._sequence)
         # Another stream's keyframe may be of the picture that was sent already: timestamps rise all the same.
         self._ticks = max(packetized.unit.pts_us * 9 // 100, self._ticks + 1)
         self._timestamp = self._origin + self._ticks & 0xFFFF_FFFF

@@ -13,8 +13,11 @@ from tests.kit.link_story import BACK_S, FULL, SETTLE_S, story
 pytestmark = [pytest.mark.broker, pytest.mark.browser, pytest.mark.alone, needs_root, pytest.mark.timeout(180)]
 
 
-async def test_a_weak_link_slows_its_own_viewer_alone_and_only_while_it_is_weak(tmp_path: Path) -> None:
-    outcome = await story(tmp_path)
+@pytest.mark.parametrize("open_first", [False, True], ids=["from the call on", "while it is watched"])
+async def test_a_weak_link_slows_its_own_viewer_alone_and_only_while_it_is_weak(
+    tmp_path: Path, open_first: bool
+) -> None:
+    outcome = await story(tmp_path, open_first=open_first)
 
     assert outcome.first_picture_s is not None
     assert outcome.first_picture_s < SETTLE_S

@@ -33,18 +33,20 @@ class Second:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How it went; times are in seconds after the weak viewer's call, or after the link opened."""
+    """How it went. Times are in seconds: after the weak viewer's call, after its link was weak, after it opened."""
 
     first_picture_s: float | None
-    settled_s: float  # when the camera sent more than the link carries for the last time
+    settled_s: (
+        float  # how long the link had been weak when the camera sent more than the link carries for the last time
+    )
     most_offered_bps: float  # from SETTLE_S on, while the link is weak, over SPAN_S
     received_bps: float  # in that time
     queued_s: float  # the longest wait in the link's queue in that time
     dropped: int  # packets that found it full in that time
     longest_freeze_s: float  # from SETTLE_S to the end
     longest_pause_s: float  # likewise, to two tenths of a second
-    worst_freeze_s: float  # from the first picture on
-    back_s: float | None  # when the weak viewer had full quality for good
+    worst_freeze_s: float  # from the first picture on, or since the link is weak
+    back_s: float | None  # how long the link had been open when the weak viewer had full quality for good
     good_least_bps: float
     good_least_fps: float
     good_least_width: int
@@ -53,31 +55,40 @@ class Outcome:
 
 
 async def story(
-    directory: Path, *, weak_s: float = 25.0, weak_link: Conditions = WEAK, open_link: Conditions = OPEN
+    directory: Path,
+    *,
+    open_first: bool,
+    weak_s: float = 25.0,
+    weak_link: Conditions = WEAK,
+    open_link: Conditions = OPEN,
 ) -> Outcome:
-    """Let both call, the good one first, and open the link after `weak_s`."""
-    async with scene(directory, weak_link) as (weak, good):
+    """Let both call, the good one first; one link is weak for `weak_s`, from the call on or a little later."""
+    async with scene(directory, open_link if open_first else weak_link) as (weak, good):
         undisturbed = await good.call() + SETTLE_S
         await asyncio.sleep(SETTLE_S)
-        called = await weak.call()
+        weakened = called = await weak.call()
+        if open_first:
+            await asyncio.sleep(SETTLE_S)
+            weak.link.change(to_near=weak_link, to_far=weak_link)
+            weakened = weak.entered[-1][0]
         await asyncio.sleep(weak_s)
         weak.link.change(to_near=open_link, to_far=open_link)
         opened = weak.entered[-1][0]
         await asyncio.sleep(BACK_S + AFTER_S)
         await asyncio.gather(weak.viewer.read(), good.viewer.read())
         end = weak.entered[-1][0]
-    settled = called + SETTLE_S
+    settled = weakened + SETTLE_S
     good_spans = list(good.viewer.spans(undisturbed, end, SPAN_S))
     return Outcome(
         first_picture_s=next((sample.at_s - called for sample in weak.viewer.samples if sample.pictures), None),
-        settled_s=_last_excess(weak, called, opened, weak_link.rate_bps) - called,
+        settled_s=_last_excess(weak, weakened, opened, weak_link.rate_bps) - weakened,
         most_offered_bps=max(weak.offered_bps(*span) for span in _times(settled, opened, SPAN_S)),
         received_bps=bitrate_bps(weak.viewer.between(settled, opened)),
         queued_s=weak.queued_s(settled, opened),
         dropped=weak.dropped(settled, opened),
         longest_freeze_s=weak.viewer.longest_freeze_s(settled, end),
         longest_pause_s=weak.viewer.longest_pause_s(settled, end),
-        worst_freeze_s=weak.viewer.longest_freeze_s(called, end),
+        worst_freeze_s=weak.viewer.longest_freeze_s(weakened, end),
         back_s=_full_from(weak, opened, end),
         good_least_bps=min(map(bitrate_bps, good_spans)),
         good_least_fps=min(map(fps, good_spans)),
@@ -92,10 +103,10 @@ def _times(begin_s: float, end_s: float, span_s: float, step_s: float = 0.1) -> 
         yield begin_s + step * step_s, begin_s + step * step_s + span_s
 
 
-def _last_excess(weak: Watching, called: float, opened: float, rate_bps: float) -> float:
-    """The end of the last second in which more was sent than the link carries; `called` when there was none."""
-    excess = [span[1] for span in _times(called, opened, 1.0) if weak.offered_bps(*span) > rate_bps]
-    return max(excess, default=called)
+def _last_excess(weak: Watching, begin_s: float, end_s: float, rate_bps: float) -> float:
+    """The end of the last second in which more was sent than the link carries; `begin_s` when there was none."""
+    excess = [span[1] for span in _times(begin_s, end_s, 1.0) if weak.offered_bps(*span) > rate_bps]
+    return max(excess, default=begin_s)
 
 
 def _full_from(weak: Watching, opened: float, end: float) -> float | None:

@@ -53,6 +53,30 @@ def test_what_is_older_than_a_second_is_forgotten() -> None:
     assert _wanted(resends, [5, 15], 2.1) == [15]
 
 
+def test_what_is_gone_is_told_as_long_as_no_keyframe_made_it_good() -> None:
+    resends = Resends()
+    resends.keyframe(65_530)
+    _sent(resends, 65_530, 1.0)
+    _sent(resends, 4, 1.0 + KEPT_S + 0.01)
+
+    assert resends.gone([65_533])  # too long ago
+    assert not resends.gone([5])  # it is still there
+    assert not resends.gone([65_529, 14, 40_000])  # before the keyframe, or never sent
+
+    resends.keyframe(14)
+    assert not resends.gone([65_533, 5])
+    assert _wanted(resends, [5], 2.1) == []
+
+
+def test_a_rate_that_falls_leaves_no_debt_of_seconds() -> None:
+    resends = Resends()
+    for burst in range(100):
+        _sent(resends, burst * 10, 1.0)
+    _wanted(resends, list(range(1000)), 1.1)
+
+    assert _wanted(resends, [7], 2.05, rate_bps=RATE / 10) == [7]
+
+
 def test_all_that_is_sent_again_stays_within_a_quarter_of_the_rate() -> None:
     resends = Resends()
     for burst in range(100):
