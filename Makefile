@@ -1,6 +1,6 @@
 # make demo    a fleet in a box and a camera, in a browser       make test    everything, with what it needs
 # make lint    ruff, mypy, import-linter                         make fresh   the demo in a bare Debian (root)
-# make clean   forget the environments and the demo
+# make bench   this agent beside its peers (half an hour)        make clean   forget the environments and the demo
 PYTHON ?= python3
 SOURCE ?= auto
 BROKER ?= embedded
@@ -10,7 +10,7 @@ BUT ?=
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test fresh lint clean
+.PHONY: demo test fresh lint bench clean
 
 demo: $(VENV)/.demo
 	@exec $(VENV)/bin/camward demo --source '$(SOURCE)' --broker $(BROKER) $(DEMO_OPTIONS)
@@ -29,6 +29,11 @@ lint: $(VENV)/.test
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	for module in viewer/web/*.js; do node --check "$$module" || exit 1; done
+
+bench: $(VENV)/.test
+	benchmarks/needs.sh
+	$(VENV)/bin/python -m benchmarks
+	$(VENV)/bin/python -m benchmarks.report
 
 $(VENV)/bin/python:
 	@echo 'Making the Python environment in $(VENV).'

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import re
 import signal
 import statistics
@@ -21,10 +20,10 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from playwright.async_api import Page, async_playwright, expect
 
+from benchmarks.machine import machine
 from tests.kit.chromium import launch
 
 _HERE = Path(__file__).parent
@@ -80,12 +79,6 @@ async def _click(page: Page) -> float:
     await page.locator("#close").click()
     await asyncio.sleep(1)
     return float(text.removesuffix(" ms"))
-
-
-def machine() -> dict[str, Any]:
-    """Name the machine that the figures are of."""
-    models = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    return {"cpu": models[0] if models else platform.machine(), "cores": os.cpu_count(), "system": platform.release()}
 
 
 def main() -> None:

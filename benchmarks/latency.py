@@ -32,8 +32,8 @@ from typing import Any
 
 from playwright.async_api import Page, async_playwright, expect
 
-from benchmarks.first_picture import machine
 from benchmarks.latency_page import Shown, keep_connections, matched, start_reading, take
+from benchmarks.machine import machine
 from tests.kit.chromium import launch
 from tests.kit.device import device_config
 from tests.kit.pki import enrol, utc_now

@@ -1,6 +1,6 @@
 """What a weak link does to its viewer and to another one: how soon the camera adapts, and how soon it is back.
 
-    .venv/bin/python -m benchmarks.weak_link [--runs N] [--loss-stays]
+    .venv/bin/python -m benchmarks.weak_link [--runs N] [--open-first] [--loss-stays]
 
 Needs root. Two Chromiums watch one camera of 4 Mbit/s through links in user space: one of 100 Mbit/s, and one of
 2 Mbit/s, 50 ms and 2 % loss that opens to 20 Mbit/s. Writes benchmarks/weak_link.json: each run second by second,
@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.first_picture import machine
+from benchmarks.machine import machine
 from tests.kit.link_scene import BITRATE_BPS, GOOD, OPEN, WEAK
 from tests.kit.link_story import Outcome, story
 
@@ -29,19 +29,21 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3, help="each takes a minute (default: 3)")
+    parser.add_argument("--open-first", action="store_true", help="the link is good for five seconds before")
     parser.add_argument("--loss-stays", action="store_true", help="the open link still loses 2 %%")
     arguments = parser.parse_args()
     opened = replace(OPEN, loss=WEAK.loss) if arguments.loss_stays else OPEN
     runs = []
     for _ in range(arguments.runs):
         with tempfile.TemporaryDirectory() as folder:
-            outcome = asyncio.run(story(Path(folder), open_link=opened))
+            outcome = asyncio.run(story(Path(folder), open_first=arguments.open_first, open_link=opened))
         show(outcome)
         runs.append(rounded(asdict(outcome)))
     record = {
         "at": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
         "camera_bps": BITRATE_BPS,
+        "open_first": arguments.open_first,
         "weak": asdict(WEAK),
         "open": asdict(opened),
         "good": asdict(GOOD),

@@ -1,0 +1,134 @@
+"""How many viewers camward serves, and what breaks first.
+
+    .venv/bin/python -m benchmarks.growth [--to N] [--srtp cm|gcm] [--seconds S]
+
+Viewers join one agent until pictures are lost or come late, twice in a row. Beside each step stands what the agent,
+the receiver and the kernel had to do, so that it shows who gave up. Writes benchmarks/growth.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.cell import SETTLE_S, join_all
+from benchmarks.child import Failed, cpu_s, rss_mb
+from benchmarks.machine import machine, today, versions
+from benchmarks.materials import Materials, prepare
+from benchmarks.sending import Sender, sending
+from benchmarks.viewers import Viewers, receiving
+
+_RESULTS: Final = Path(__file__).with_suffix(".json")
+_STEPS: Final = (1, 2, 4, 8, 16, 24, 32, 40, 50, 60, *range(70, 201, 10))
+_FPS: Final = 29.9
+_FULL: Final = 0.95  # of a core, which is all that one thread of Python gets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """So many viewers at once."""
+
+    viewers: int
+    cores: float  # of the agent's CPU time, a second
+    receiver_cores: float
+    rss_mb: float
+    lost: int
+    fps: float
+    unread: int  # datagrams that a full socket of a receiver dropped
+    unsent: int  # datagrams that a full socket of a sender refused
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every viewer got everything in time."""
+        return self.lost == 0 and self.fps >= _FPS
+
+
+async def measure(receiver: Viewers, sender: Sender, viewers: int, seconds: float) -> Step:
+    """Measure what is going on."""
+    await asyncio.sleep(SETTLE_S)
+    clock = asyncio.get_running_loop().time
+    began, agent, taker, dropped = clock(), cpu_s(sender.pid), cpu_s(receiver.pid), udp_errors()
+    window = asyncio.create_task(receiver.window(seconds))
+    await asyncio.sleep(seconds)
+    took_s, agent, taker = clock() - began, cpu_s(sender.pid) - agent, cpu_s(receiver.pid) - taker
+    got = await window
+    now = udp_errors()
+    return Step(
+        viewers=viewers,
+        cores=round(agent / took_s, 3),
+        receiver_cores=round(taker / took_s, 3),
+        rss_mb=round(rss_mb(sender.pid), 1),
+        lost=sum(one.lost for one in got.values()),
+        fps=round(min(one.fps for one in got.values()), 2),
+        unread=now["RcvbufErrors"] - dropped["RcvbufErrors"],
+        unsent=now["SndbufErrors"] - dropped["SndbufErrors"],
+    )
+
+
+def udp_errors() -> dict[str, int]:
+    """Read the kernel's counts of datagrams, of this network namespace."""
+    names, values = (line.split()[1:] for line in Path("/proc/net/snmp").read_text().splitlines() if line[:4] == "Udp:")
+    return dict(zip(names, map(int, values), strict=True))
+
+
+async def grow(made: Materials, arguments: argparse.Namespace) -> tuple[list[Step], str]:
+    """Add viewers until it breaks; the steps, and what broke."""
+    steps: list[Step] = []
+    with tempfile.TemporaryDirectory() as path:
+        folder = Path(path)
+        async with (
+            receiving(made.receiver, arguments.srtp, folder / "receiver.log") as receiver,
+            sending("camward", made, folder) as sender,
+        ):
+            chance, there = random.Random(0), 0  # noqa: S311  # a run that can be repeated
+            for viewers in (step for step in _STEPS if step <= arguments.to):
+                try:
+                    await join_all(receiver, sender, viewers - there, chance, bare=False, first=there)
+                except Failed as failure:
+                    return steps, f"with {viewers} viewers: {failure}"
+                there = viewers
+                for _ in range(2):  # once is chance
+                    step = await measure(receiver, sender, viewers, arguments.seconds)
+                    print(step, flush=True)
+                    if step.is_whole:
+                        break
+                steps.append(step)
+                if not step.is_whole:
+                    return steps, why(step)
+    return steps, f"nothing, up to {there} viewers"
+
+
+def why(step: Step) -> str:
+    """Name what was at its limit where it broke."""
+    reasons = []
+    if step.cores >= _FULL:
+        reasons.append(f"the agent's thread is full ({step.cores:.2f} of a core)")
+    if step.unread:
+        reasons.append(f"the receiver left {step.unread} datagrams unread at {step.receiver_cores:.2f} cores")
+    if step.unsent:
+        reasons.append(f"full sockets of the agent refused {step.unsent} datagrams")
+    return f"with {step.viewers} viewers: " + (", ".join(reasons) or "pictures come late, with nothing at its limit")
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--to", type=int, default=_STEPS[-1], help=f"at most (default: {_STEPS[-1]})")
+    parser.add_argument("--srtp", choices=["cm", "gcm"], default="gcm")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each step (default: 8)")
+    arguments = parser.parse_args()
+    record = {"at": today(), "machine": machine(), "versions": versions(), "srtp": arguments.srtp}
+    steps, broke = asyncio.run(grow(prepare(), arguments))
+    record |= {"broke": broke, "steps": [asdict(step) for step in steps]}
+    _RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+    print(broke)
+
+
+if __name__ == "__main__":
+    main()
