@@ -7,6 +7,7 @@ BROKER ?= embedded
 DEMO_OPTIONS ?=
 TESTS ?= tests
 BUT ?=
+BENCH_OPTIONS ?=
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
@@ -32,7 +33,7 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	benchmarks/needs.sh
-	$(VENV)/bin/python -m benchmarks
+	$(VENV)/bin/python -m benchmarks $(BENCH_OPTIONS)
 	$(VENV)/bin/python -m benchmarks.report
 
 $(VENV)/bin/python:

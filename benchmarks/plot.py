@@ -15,6 +15,7 @@ _TOP: Final = 34
 _BOTTOM: Final = 46
 _GAP: Final = 10  # pixels between two names at the end of their lines, at least
 _LABELS: Final = 96
+_FEW: Final = 4
 _COLOURS: Final = {
     "camward": "#c8321e",
     "aiortc": "#7a4fa3",
@@ -54,16 +55,16 @@ def draw(panels: Sequence[Panel]) -> str:
 
 
 class _Scale:
-    """From values to pixels, logarithmically, with lines at 1, 2 and 5 of each decade."""
+    """From values to pixels, logarithmically, with lines at the few values, or at 1, 2 and 5 of each decade."""
 
     def __init__(self, values: Sequence[float], begin: float, end: float) -> None:
         low, high = min(values) / 1.15, max(values) * 1.15
         self._low, self._span = math.log(low), math.log(high) - math.log(low)
         self._begin, self._end = begin, end
+        own = sorted(set(values))
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        self.ticks = [
-            step * 10.0**decade for decade in decades for step in (1, 2, 5) if low <= step * 10.0**decade <= high
-        ]
+        steps = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
+        self.ticks = own if len(own) <= _FEW else [step for step in steps if low <= step <= high]
 
     def at(self, value: float) -> float:
         return self._begin + (self._end - self._begin) * (math.log(value) - self._low) / self._span

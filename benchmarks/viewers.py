@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.child import Child, Failed, Waiting
 
-_KEYFRAME_S = 20.0
+_KEYFRAME_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

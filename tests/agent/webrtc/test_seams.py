@@ -134,6 +134,7 @@ async def test_ice_keeps_the_nominated_pair_and_its_socket_where_paths_are_made_
 
     assert await two.recv() == b"hello"
     assert path.way == "gso"
+    assert hasattr(type(pair.protocol.transport), seams.MAX_SIZE), "asyncio takes its buffer's size from elsewhere"
     path.close()
     await one.send(b"still there")
     assert await two.recv() == b"still there"
