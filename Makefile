@@ -17,7 +17,7 @@ demo: $(VENV)/.demo
 	@exec $(VENV)/bin/camward demo --source '$(SOURCE)' --broker $(BROKER) $(DEMO_OPTIONS)
 
 test: $(VENV)/.test
-	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -m 'not alone and not fresh$(BUT)' $(TESTS)
+	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -m 'not alone and not fresh $(BUT)' $(TESTS)
 	$(VENV)/bin/python -m pytest -m alone
 
 fresh: $(VENV)/.test
