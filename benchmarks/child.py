@@ -82,7 +82,11 @@ class Child:
     async def _listen(self, lines: asyncio.StreamReader | None) -> None:
         assert lines is not None
         while line := await lines.readline():
-            self._hear(json.loads(line))
+            try:
+                said = json.loads(line)
+            except json.JSONDecodeError:
+                raise Failed(f"{self.name} said {line!r}") from None
+            self._hear(said)
 
 
 class Waiting:

@@ -11,6 +11,7 @@ import sys
 from fractions import Fraction
 
 import av
+import av.stream
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
@@ -25,9 +26,9 @@ class Track(MediaStreamTrack):
 
     def __init__(self) -> None:
         super().__init__()
-        self.waiting: asyncio.Queue[av.Packet] = asyncio.Queue(WAITING)
+        self.waiting: asyncio.Queue[av.Packet[av.stream.Stream]] = asyncio.Queue(WAITING)
 
-    async def recv(self) -> av.Packet:
+    async def recv(self) -> av.Packet[av.stream.Stream]:
         """Wait for the next picture."""
         if self.readyState != "live":
             raise MediaStreamError
@@ -39,7 +40,7 @@ async def play(pictures: list[bytes], tracks: set[Track]) -> None:
     loop = asyncio.get_running_loop()
     began, number = loop.time(), 0
     while True:
-        packet = av.Packet(pictures[number % len(pictures)])
+        packet: av.Packet[av.stream.Stream] = av.Packet(pictures[number % len(pictures)])
         packet.pts = packet.dts = number
         packet.time_base = Fraction(1, FPS)
         for track in tracks:

@@ -5,6 +5,7 @@ main.py CLIP.mp4   (the system's Python, which has python3-gst-1.0)
 
 import json
 import sys
+import threading
 
 import gi
 
@@ -20,9 +21,13 @@ SOURCE = (
 )
 
 
-def say(line: dict) -> None:
-    """Write one line to the driver."""
-    print(json.dumps(line), flush=True)
+SAYING = threading.Lock()
+
+
+def say(line: dict[str, object]) -> None:
+    """Write one line to the driver, whole: webrtcbins call from threads of their own."""
+    with SAYING:
+        print(json.dumps(line), flush=True)
 
 
 class Sender:
@@ -31,7 +36,7 @@ class Sender:
     def __init__(self, path: str) -> None:
         self.pipeline = Gst.parse_launch(SOURCE.format(path=path, caps=CAPS))
         self.tee = self.pipeline.get_by_name("tee")
-        self.branches: dict = {}
+        self.branches: dict[str, tuple[Gst.Pad, Gst.Element, Gst.Element]] = {}
         bus = self.pipeline.get_bus()
         bus.add_signal_watch()
         bus.connect("message", self._on_message)
