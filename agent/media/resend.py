@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class Resends:
         self._at = 0.0
 
     def sent(self, sent: Sent) -> None:
-        """Remember a burst, and forget what is older than KEPT_S."""
+        """Remember a burst, which is numbered on from the one before, and forget what is older than KEPT_S."""
         self._sent.append(sent)
         self._since += sent.count
         while sent.at - self._sent[0].at > KEPT_S:
@@ -81,11 +82,14 @@ class Resends:
 
     def find(self, sequence: int) -> tuple[Sent, int] | None:
         """Look up a packet by its sequence number: its burst, and its place in the image."""
-        for sent in reversed(self._sent):
-            offset = (sequence - sent.sequence) & 0xFFFF
-            if offset < sent.count:
-                return sent, sent.first + offset
-        return None
+        if not self._sent:
+            return None
+        oldest = self._sent[0].sequence
+        # Not one by one: there may be a burst for each packet, and a NACK may name hundreds of them.
+        after = bisect_right(self._sent, sequence - oldest & 0xFFFF, key=lambda sent: sent.sequence - oldest & 0xFFFF)
+        sent = self._sent[after - 1]
+        index = sequence - sent.sequence & 0xFFFF
+        return (sent, sent.first + index) if index < sent.count else None
 
     def latest(self, size_bytes: int) -> Iterator[tuple[Sent, int]]:
         """Yield the packets sent last, the newest first, up to `size_bytes` of them: what a probe is made of."""

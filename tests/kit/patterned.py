@@ -1,10 +1,9 @@
-"""A stream of a small test pattern, made on a thread of its own as a camera's is."""
+"""Streams of a small test pattern, made on a thread of its own as a camera's are."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -16,20 +15,30 @@ from agent.media.stream import Stream
 
 
 @contextlib.asynccontextmanager
-async def pattern_stream(source: Pattern | None = None, *, name: StreamName = "main") -> AsyncIterator[Stream]:
-    """Publish 320x180 at 30 fps, or what `source` gives, until the end."""
-    source = source or Pattern(CameraConfig(width=320, height=180))
-    stream = Stream(name, ask=source.request_keyframe)
+async def pattern_stream() -> AsyncIterator[Stream]:
+    """Publish 320x180 at 30 fps until the end."""
+    async with pattern_streams() as streams:
+        yield streams["main"]
+
+
+@contextlib.asynccontextmanager
+async def pattern_streams(*, sub: bool = False) -> AsyncIterator[dict[StreamName, Stream]]:
+    """Publish 320x180 at 30 fps, and the same as 160x90 where a sub stream is wanted, until the end."""
+    source = Pattern(CameraConfig(width=320, height=180))
+    source.want_sub(sub)
+    streams: dict[StreamName, Stream] = {
+        "main": Stream("main", ask=lambda: source.request_keyframe("main")),
+        "sub": Stream("sub", ask=lambda: source.request_keyframe("sub")),
+    }
     loop = asyncio.get_running_loop()
 
-    def emit(unit: AccessUnit) -> None:
-        unit = dataclasses.replace(unit, stream=name)
-        loop.call_soon_threadsafe(lambda: stream.publish(unit, time.monotonic()))
+    def publish(unit: AccessUnit) -> None:
+        streams[unit.stream].publish(unit, time.monotonic())
 
-    thread = threading.Thread(target=source.run, args=(emit,))
+    thread = threading.Thread(target=source.run, args=(lambda unit: loop.call_soon_threadsafe(publish, unit),))
     thread.start()
     try:
-        yield stream
+        yield streams
     finally:
         source.stop()
         await asyncio.to_thread(thread.join)

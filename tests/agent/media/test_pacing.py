@@ -1,43 +1,99 @@
 from __future__ import annotations
 
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from agent.media.pacing import AHEAD_S, HEADROOM, HEALTHY_BPS, Pacer, pace_bps
 
+_PACKET = 1200
 
-def _sent(size_bytes: int, rate_bps: float, chunk: int = 1_200) -> list[tuple[float, int]]:
-    """Send so much as soon as the pacer lets it; give what left when."""
-    pacer, now, left = Pacer(), 10.0, list[tuple[float, int]]()
-    while size_bytes > 0:
-        room = pacer.room(rate_bps, now)
-        if room <= 0:
+
+def _played(pacer: Pacer, sizes: list[int], pace: float, now: float) -> list[tuple[float, int]]:
+    """Send packets as early as the pacer lets them go; each with the time it left at."""
+    left: list[tuple[float, int]] = []
+    for size in sizes:
+        while pacer.room(pace, now) <= 0:
             assert pacer.next_at() > now
             now = pacer.next_at()
-            continue
-        step = min(size_bytes, max(chunk, room))
-        pacer.sent(step, rate_bps, now)
-        left.append((now - 10.0, step))
-        size_bytes -= step
+        pacer.sent(size, pace, now)
+        left.append((now, size))
     return left
 
 
-def test_all_but_a_keyframe_leaves_at_once() -> None:
-    assert _sent(24_000, HEALTHY_BPS) == [(0.0, 24_000)]
+def test_a_usual_picture_leaves_at_once() -> None:
+    pacer = Pacer()
+
+    left = _played(pacer, [_PACKET] * 20, HEALTHY_BPS, 100.0)
+
+    assert {at for at, _ in left} == {100.0}
 
 
-def test_a_keyframe_is_spread_over_most_of_a_picture_s_time() -> None:
-    left = _sent(150_000, HEALTHY_BPS)
+def test_a_keyframe_of_a_hundred_kilobytes_is_spread_over_twenty_milliseconds() -> None:
+    left = _played(Pacer(), [1000] * 100, HEALTHY_BPS, 100.0)
 
-    assert 0.02 < left[-1][0] < 0.033
-    assert max(size for _, size in left) <= AHEAD_S * HEALTHY_BPS / 8
-
-
-def test_a_weak_viewer_is_paced_by_what_its_link_takes() -> None:
-    rate_bps = pace_bps(1_000_000, 4_000_000)
-    left = _sent(100_000, rate_bps)
-
-    assert rate_bps == HEADROOM * 1_000_000
-    assert left[-1][0] > 0.9 * 100_000 * 8 / rate_bps - AHEAD_S
-    assert max(size for _, size in left) <= 1_600
+    assert left[-1][0] == pytest.approx(100.0 + 0.020 - AHEAD_S, abs=AHEAD_S / 2)
+    by_time = [len(list(group)) for _, group in itertools.groupby(left, key=lambda entry: entry[0])]
+    assert max(by_time) * 1000 <= AHEAD_S * HEALTHY_BPS / 8 + 1000
 
 
-def test_a_viewer_whose_link_takes_the_stream_is_not_slowed() -> None:
-    assert pace_bps(None, 4_000_000) == pace_bps(4_000_000, 4_000_000) == HEALTHY_BPS
+def test_what_may_leave_now_is_said_in_bytes() -> None:
+    pacer = Pacer()
+    assert pacer.room(8_000_000, 5.0) == 5000
+
+    pacer.sent(2000, 8_000_000, 5.0)
+
+    assert pacer.room(8_000_000, 5.0) == 3000
+    assert pacer.room(8_000_000, 5.001) == 4000
+
+
+def test_one_that_sent_too_much_waits_until_half_of_it_could_leave() -> None:
+    pacer = Pacer()
+    pacer.sent(20_000, 8_000_000, 5.0)
+    assert pacer.room(8_000_000, 5.0) == 0
+
+    assert pacer.next_at() == pytest.approx(5.020 - AHEAD_S / 2)
+    assert pacer.room(8_000_000, pacer.next_at()) == pytest.approx(2500, abs=1)
+
+
+def test_a_pause_saves_nothing_up() -> None:
+    pacer = Pacer()
+    pacer.sent(1000, 8_000_000, 5.0)
+
+    assert pacer.room(8_000_000, 500.0) == 5000
+
+
+def test_a_slow_pace_still_lets_a_packet_go_whenever_it_has_waited() -> None:
+    left = _played(Pacer(), [_PACKET] * 10, 100_000, 100.0)
+
+    assert [at for at, _ in left] == sorted(at for at, _ in left)
+    assert left[-1][0] == pytest.approx(100.0 + 9 * _PACKET * 8 / 100_000, abs=AHEAD_S)
+
+
+@given(
+    st.lists(st.tuples(st.integers(40, 1300), st.floats(0, 0.05)), min_size=1, max_size=200),
+    st.floats(100_000, HEALTHY_BPS),
+)
+def test_over_any_time_no_more_leaves_than_the_pace_allows(packets: list[tuple[int, float]], pace: float) -> None:
+    pacer, now, left = Pacer(), 100.0, list[tuple[float, int]]()
+    for size, pause_s in packets:
+        left += _played(pacer, [size], pace, now)
+        now = left[-1][0] + pause_s
+
+    for begin in range(len(left)):
+        total = 0
+        for at, size in left[begin:]:
+            total += size
+            allowed = pace / 8 * (at - left[begin][0] + AHEAD_S) + size
+            assert total <= allowed + 1
+
+
+def test_a_viewer_whose_link_takes_the_stream_or_is_not_known_yet_is_paced_lightly() -> None:
+    assert pace_bps(None, 4_000_000) == HEALTHY_BPS
+    assert pace_bps(4_000_000, 4_000_000) == HEALTHY_BPS
+
+
+def test_a_weaker_one_is_paced_by_its_rate() -> None:
+    assert pace_bps(1_000_000, 4_000_000) == HEADROOM * 1_000_000

@@ -1,130 +1,206 @@
+"""Access units through the depacketizers of others, and the limits that packets keep."""
+
 from __future__ import annotations
 
+import itertools
 import socket
 import subprocess
-import threading
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import av
 import pytest
 from aiortc.codecs.h264 import h264_depayload
+from aiortc.rtp import RtpPacket
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.media import annexb
 from agent.media.access_unit import AccessUnit
-from agent.media.packetize import MAX_PAYLOAD, MOST_IN_BURST, Packetized, packetize
-from agent.media.rtp import Layout, images
-from tests.kit import clips
+from agent.media.packetize import MAX_PAYLOAD, MOST_IN_BURST, packetize
+from tests.kit.footage import nal, recorded, unit_of
 
-LAYOUT = Layout.of(96, {}, mid="0", playout_delay_ms=0, tag_bytes=0)
+_STAP_A, _FU_A = 24, 28
+_START, _END = 0x80, 0x40
+_SDP = """\
+v=0
+o=- 0 0 IN IP4 127.0.0.1
+s=camera
+c=IN IP4 127.0.0.1
+t=0 0
+m=video {port} RTP/AVP 96
+a=rtpmap:96 H264/90000
+a=fmtp:96 packetization-mode=1
+"""
 
-
-def _nal_unit(kind: int, size: int) -> bytes:
-    return bytes([0x60 | kind]) + bytes(1 + (index * 7 + size) % 255 for index in range(size))
-
-
-nal_units = st.lists(
-    st.builds(_nal_unit, st.sampled_from([1, 5, 6, 7, 8]), st.one_of(st.integers(1, 60), st.integers(1, 20_000))),
-    min_size=1,
-    max_size=12,
+# From two bytes on: one that is a header alone is no NAL unit of any of these types.
+nals = st.builds(
+    nal,
+    st.sampled_from([annexb.SLICE, annexb.IDR, annexb.SEI, annexb.SPS, annexb.PPS]),
+    st.one_of(st.integers(2, 60), st.integers(MAX_PAYLOAD - 3, MAX_PAYLOAD + 3), st.integers(2, 20_000)),
+    importance=st.integers(0, 3),
+    seed=st.integers(0, 40_000),
 )
+pictures = st.lists(nals, min_size=1, max_size=8)
 
 
-def _packetized(units: list[bytes], pts_us: int = 0) -> Packetized:
-    unit = AccessUnit(data=annexb.annexb(units), pts_us=pts_us, keyframe=False)
-    return packetize(unit, captured_at=0.0, published_at=0.0)
+def _payloads(units: list[bytes]) -> list[bytes]:
+    return list(itertools.chain(*_bursts(units)))
 
 
-@given(nal_units)
-def test_another_depacketizer_gives_every_nal_unit_back_byte_by_byte(units: list[bytes]) -> None:
-    payloads = [payload for burst in _packetized(units).bursts for payload in burst]
-
-    assert list(annexb.nal_units(b"".join(map(h264_depayload, payloads)))) == units
+def _bursts(units: list[bytes]) -> tuple[tuple[bytes, ...], ...]:
+    return packetize(unit_of(units), captured_at=0.0, published_at=0.0).bursts
 
 
-@given(nal_units)
-def test_a_burst_has_packets_of_one_size_but_for_a_shorter_last_one(units: list[bytes]) -> None:
-    for burst in _packetized(units).bursts:
-        assert 1 <= len(burst) <= MOST_IN_BURST
-        assert {len(payload) for payload in burst[:-1]} <= {MAX_PAYLOAD}
-        assert len(burst[-1]) <= MAX_PAYLOAD
+@given(pictures)
+def test_every_access_unit_comes_back_byte_for_byte_from_another_projects_depacketizer(units: list[bytes]) -> None:
+    assert b"".join(map(h264_depayload, _payloads(units))) == annexb.annexb(units)
 
 
-def test_parameter_sets_travel_together_and_a_large_picture_in_fragments() -> None:
-    units = [_nal_unit(7, 20), _nal_unit(8, 4), _nal_unit(5, 3_000)]
+@given(pictures)
+def test_no_payload_is_too_long_and_all_of_a_burst_but_the_last_are_equally_long(units: list[bytes]) -> None:
+    for burst in _bursts(units):
+        sizes = [len(payload) for payload in burst]
+        assert 0 < len(sizes) <= MOST_IN_BURST
+        assert set(sizes[:-1]) <= {MAX_PAYLOAD}
+        assert 0 < sizes[-1] <= MAX_PAYLOAD
 
-    sets, picture = _packetized(units).bursts
 
-    assert [payload[0] & 0x1F for payload in sets] == [24]
-    assert [payload[0] & 0x1F for payload in picture] == [28] * 3
-    assert [payload[1] >> 6 for payload in picture] == [0b10, 0b00, 0b01]  # the start, the middle, the end
+@given(st.integers(MAX_PAYLOAD + 1, 200_000))
+def test_a_large_nal_unit_starts_once_and_ends_once(size: int) -> None:
+    unit = bytes([0x65]) + b"\x55" * (size - 1)
+
+    fragments = _payloads([unit])
+
+    assert {fragment[0] for fragment in fragments} == {0x60 | _FU_A}
+    assert {fragment[1] & 0x1F for fragment in fragments} == {annexb.IDR}
+    flags = [fragment[1] & 0xE0 for fragment in fragments]
+    assert flags == [_START, *[0] * (len(flags) - 2), _END]
+    assert b"".join(fragment[2:] for fragment in fragments) == unit[1:]
 
 
-def test_what_is_no_annex_b_is_told() -> None:
+def test_a_nal_unit_of_just_the_limit_goes_as_it_is_and_one_byte_more_as_two_fragments() -> None:
+    just, more = nal(annexb.SLICE, MAX_PAYLOAD), nal(annexb.SLICE, MAX_PAYLOAD + 1)
+
+    assert _payloads([just]) == [just]
+    assert [len(payload) for payload in _payloads([more])] == [MAX_PAYLOAD, 2 + MAX_PAYLOAD - (MAX_PAYLOAD - 2)]
+
+
+def test_parameter_sets_go_together_before_their_picture() -> None:
+    sps, pps, sei = nal(annexb.SPS, 23, importance=1), nal(annexb.PPS, 4, importance=2), nal(annexb.SEI, 30)
+    idr = nal(annexb.IDR, 900)
+
+    aggregated, picture = _payloads([sps, pps, sei, idr])
+
+    assert aggregated[0] == 0x60 | _STAP_A  # as important as the most important of them
+    assert h264_depayload(aggregated) == annexb.annexb([sps, pps, sei])
+    assert picture == idr
+
+
+def test_a_parameter_set_alone_stays_as_it_is() -> None:
+    sps, idr = nal(annexb.SPS, 23), nal(annexb.IDR, 900)
+
+    assert _payloads([sps, idr]) == [sps, idr]
+
+
+def test_parameter_sets_that_fill_more_than_a_packet_take_two() -> None:
+    sets = [nal(annexb.SPS, 700), nal(annexb.PPS, 400), nal(annexb.PPS, 300)]
+
+    first, second = _payloads(sets)
+
+    assert h264_depayload(first) == annexb.annexb(sets[:2])
+    assert second == sets[2]
+
+
+def test_a_keyframe_of_many_packets_is_split_into_bursts_that_one_system_call_takes() -> None:
+    bursts = _bursts([nal(annexb.IDR, 60_000)])
+
+    assert [len(burst) for burst in bursts] == [MOST_IN_BURST, 3]
+
+
+def test_broken_annex_b_is_refused() -> None:
+    unit = unit_of([nal(annexb.IDR, 100)])
+    broken = type(unit)(data=unit.data[4:], pts_us=0, keyframe=True)
+
     with pytest.raises(annexb.MalformedH264):
-        packetize(AccessUnit(data=b"nonsense", pts_us=0, keyframe=False), captured_at=0.0, published_at=0.0)
+        packetize(broken, captured_at=0.0, published_at=0.0)
 
 
-def test_ffmpeg_receives_real_footage_byte_by_byte(tmp_path: Path) -> None:
-    sent = _footage(tmp_path)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    description = tmp_path / "stream.sdp"
-    description.write_text(
-        f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=-\nc=IN IP4 127.0.0.1\nt=0 0\nm=video {port} RTP/AVP 96\n"
-        "a=rtpmap:96 H264/90000\na=fmtp:96 packetization-mode=1\n"
-    )
-    received = tmp_path / "received.h264"
-    command = ["ffmpeg", "-loglevel", "error", "-protocol_whitelist", "file,udp,rtp", "-i", str(description)]
-    process = subprocess.Popen([*command, "-c", "copy", "-f", "h264", str(received)], stdin=subprocess.PIPE)
-    ended = threading.Event()
-    sender = threading.Thread(target=_send_until, args=(ended, sent, port))
-    sender.start()
-    try:
-        _wait_for(lambda: received.exists() and received.stat().st_size > 3 * sum(len(unit) for unit in sent[:20]))
-    finally:
-        ended.set()
-        sender.join()
-        process.communicate(b"q", timeout=20)
+def test_real_footage_comes_back_from_ffmpegs_rtp_receiver_nal_unit_for_nal_unit(tmp_path: Path) -> None:
+    footage = recorded()
+    port, description, out = _free_ports(), tmp_path / "camera.sdp", tmp_path / "out.h264"
+    description.write_text(_SDP.format(port=port))
+    reading: list[str | Path] = [
+        "ffmpeg",
+        "-loglevel",
+        "fatal",
+        "-protocol_whitelist",
+        "file,udp,rtp",
+        "-i",
+        description,
+    ]
+    writing: list[str | Path] = ["-c", "copy", "-frames:v", str(len(footage)), "-f", "h264", out]
+    with (
+        subprocess.Popen([*reading, *writing], stdin=subprocess.DEVNULL) as ffmpeg,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+    ):
+        try:
+            # One picture more, because FFmpeg takes the last one for whole only when another follows.
+            for packet in _rtp_packets([*footage, footage[0]]):
+                if not _all_is_read(port, ffmpeg):
+                    break
+                sock.sendto(packet, ("127.0.0.1", port))
+            assert ffmpeg.wait(20) == 0
+        finally:
+            ffmpeg.kill()
 
-    units = [unit for unit in annexb.nal_units(received.read_bytes()) if annexb.nal_type(unit) in {1, 5}]
-    pictures = [unit for unit in sent if annexb.nal_type(unit) in {1, 5}]
-    start = pictures.index(units[0])
-    looped = (pictures[start:] + pictures * 100)[: len(units)]
-    assert len(units) > 10
-    assert units[:-1] == looped[:-1]  # the last one may have been cut off at the end
-
-
-def _footage(directory: Path) -> list[bytes]:
-    path = clips.remuxed(directory / "clip.h264", pictures=20)
-    with av.open(path) as container:
-        return [unit for packet in container.demux(video=0) if packet.size for unit in annexb.nal_units(bytes(packet))]
+    sent = [unit for picture in footage for unit in annexb.nal_units(picture.data)]
+    assert len(sent) > len(footage) > 100
+    assert list(annexb.nal_units(out.read_bytes())) == sent
 
 
-def _send_until(ended: threading.Event, units: list[bytes], port: int) -> None:
-    """Send the units over and over, in order, slowly enough for any receiver."""
-    sequence = pts_us = 0
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
-        while not ended.is_set():
-            for unit in units:
-                pts_us += 40_000
-                for image in images(_packetized([unit], pts_us), LAYOUT):
-                    for at in range(0, len(image.data), image.stride):
-                        packet = bytearray(image.data[at : at + image.stride])
-                        packet[2:4] = (sequence & 0xFFFF).to_bytes(2, "big")
-                        packet[4:8] = (pts_us * 9 // 100 & 0xFFFF_FFFF).to_bytes(4, "big")
-                        wire.sendto(packet, ("127.0.0.1", port))
-                        sequence += 1
-                if ended.wait(0.01):
-                    return
+def _rtp_packets(pictures: Iterable[AccessUnit]) -> Iterator[bytes]:
+    sequence = itertools.count(65_500)  # it wraps on the way
+    for number, picture in enumerate(pictures):
+        payloads = list(itertools.chain(*packetize(picture, captured_at=0.0, published_at=0.0).bursts))
+        for index, payload in enumerate(payloads, 1):
+            packet = RtpPacket(
+                payload_type=96,
+                marker=int(index == len(payloads)),
+                sequence_number=next(sequence) & 0xFFFF,
+                timestamp=number * 3600,
+                ssrc=7,
+                payload=payload,
+            )
+            yield packet.serialize()
 
 
-def _wait_for(reached: object, within_s: float = 20.0) -> None:
-    assert callable(reached)
-    until = time.monotonic() + within_s
-    while not reached():
-        assert time.monotonic() < until, "nothing came"
-        time.sleep(0.05)
+def _free_ports() -> int:
+    """Find an even port whose follower is free too, for RTP and RTCP."""
+    while True:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtp,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtcp,
+        ):
+            rtp.bind(("127.0.0.1", 0))
+            port: int = rtp.getsockname()[1]
+            try:
+                rtcp.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            if port % 2 == 0:
+                return port
+
+
+def _all_is_read(port: int, receiver: subprocess.Popen[bytes]) -> bool:
+    """Wait until the socket at `port` is there and empty: nothing is lost then, however slow the reader.
+
+    False when it has ended.
+    """
+    while receiver.poll() is None:
+        for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
+            fields = line.split()
+            if int(fields[1].partition(":")[2], 16) == port and int(fields[4].partition(":")[2], 16) == 0:
+                return True
+        time.sleep(0.0005)
+    return False

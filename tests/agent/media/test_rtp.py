@@ -1,114 +1,193 @@
+"""Packets as another project's parser reads them, in every layout that an offer can lead to."""
+
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
+import pytest
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
-from aiortc.rtp import HeaderExtensionsMap, RtpPacket, unwrap_rtx
+from aiortc.rtp import HeaderExtensionsMap, RtpPacket, unpack_header_extensions, unwrap_rtx
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agent.media import rtp
-from agent.media.access_unit import AccessUnit
-from agent.media.annexb import annexb
-from agent.media.packetize import MAX_PAYLOAD, packetize
-from agent.media.rtp import Image, Layout, images, resent
+from agent.media import annexb, rtp
+from agent.media.packetize import MAX_PAYLOAD, MOST_IN_BURST, Packetized, packetize
+from agent.media.rtp import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_CC, Image, Layout
+from tests.kit.footage import nal, unit_of
 
-IDS = {rtp.TRANSPORT_CC: 5, rtp.ABS_SEND_TIME: 3, rtp.PLAYOUT_DELAY: 6, rtp.MID: 1}
-UNITS = [b"\x67" + bytes(range(1, 20)), b"\x68\x01", b"\x65" + b"\x11" * 3000, b"\x41\x22\x33"]
-PICTURE = AccessUnit(data=annexb(UNITS), pts_us=0, keyframe=True)
-PICTURES = packetize(PICTURE, captured_at=1.0, published_at=1.5)
-
-
-def _layout(ids: dict[str, int] = IDS, *, mid: str = "video", tag_bytes: int = 16, delay_ms: int = 0) -> Layout:
-    return Layout.of(96, ids, mid=mid, playout_delay_ms=delay_ms, tag_bytes=tag_bytes)
+_ALL = {MID: 1, ABS_SEND_TIME: 3, TRANSPORT_CC: 4, PLAYOUT_DELAY: 5}
+_PAYLOAD_TYPE = 99
 
 
-def _parsed(image: Image, layout: Layout, ids: dict[str, int]) -> list[RtpPacket]:
+def _layout(ids: dict[str, int], *, mid: str = "0", playout_delay_ms: int = 0, tag_bytes: int = 10) -> Layout:
+    return Layout.of(_PAYLOAD_TYPE, ids, mid=mid, playout_delay_ms=playout_delay_ms, tag_bytes=tag_bytes)
+
+
+def _keyframe(size: int = 3000, published_at: float = 0.0) -> Packetized:
+    units = [nal(annexb.SPS, 20), nal(annexb.PPS, 5), nal(annexb.IDR, size)]
+    return packetize(unit_of(units), captured_at=0.0, published_at=published_at)
+
+
+def _packets(image: Image, layout: Layout) -> Iterator[bytes]:
+    """Cut an image where the kernel would, and take off what SRTP would fill."""
+    assert len(image.data) == image.stride * (image.count - 1) + image.last_size + layout.tag_bytes
+    for at in range(0, len(image.data), image.stride):
+        yield image.data[at : at + image.stride][: -layout.tag_bytes]
+
+
+def _all_packets(packetized: Packetized, layout: Layout) -> list[bytes]:
+    return [packet for image in rtp.images(packetized, layout) for packet in _packets(image, layout)]
+
+
+def _elements(packet: bytes) -> dict[int, bytes]:
+    """Read the header extensions of a packet that has some."""
+    assert packet[0] & rtp.EXTENSION
+    words = int.from_bytes(packet[14:16], "big")
+    found = unpack_header_extensions(int.from_bytes(packet[12:14], "big"), packet[16 : 16 + 4 * words])
+    assert len(dict(found)) == len(found)
+    return dict(found)
+
+
+def _known(ids: dict[str, int]) -> HeaderExtensionsMap:
     known = HeaderExtensionsMap()
     known.configure(
-        RTCRtpParameters(
-            headerExtensions=[RTCRtpHeaderExtensionParameters(id=number, uri=uri) for uri, number in ids.items()]
-        )
+        RTCRtpParameters(headerExtensions=[RTCRtpHeaderExtensionParameters(id=x, uri=uri) for uri, x in ids.items()])
     )
-    packets = []
-    for index in range(image.count):
-        size = image.last_size if index == image.count - 1 else image.size
-        begin = index * image.stride
-        assert image.data[begin + size : begin + image.stride] == bytes(layout.tag_bytes)
-        packets.append(RtpPacket.parse(image.data[begin : begin + size], known))
-    return packets
+    return known
 
 
-def test_the_packets_of_a_picture_carry_its_payloads_and_what_was_negotiated() -> None:
-    layout = _layout()
-
-    packets = [packet for image in images(PICTURES, layout) for packet in _parsed(image, layout, IDS)]
-
-    assert [packet.payload for packet in packets] == [payload for burst in PICTURES.bursts for payload in burst]
-    assert {packet.payload_type for packet in packets} == {96}
-    assert {packet.extensions.mid for packet in packets} == {"video"}
-    assert {packet.extensions.transport_sequence_number for packet in packets} == {0}
-    assert {packet.extensions.abs_send_time for packet in packets} == {None}  # transport-wide feedback is there
+offered = st.permutations(range(1, 15)).flatmap(
+    lambda numbers: st.sets(st.sampled_from(sorted(_ALL))).map(
+        lambda uris: dict(zip(sorted(uris), numbers, strict=False))
+    )
+)
 
 
-def test_only_the_last_packet_of_a_picture_is_marked() -> None:
-    layout = _layout()
+@given(offered, st.integers(2, 200_000), st.sampled_from([10, 16]), st.text("ab0", min_size=1, max_size=8))
+def test_whatever_was_negotiated_the_packets_hold_the_payloads_and_the_last_is_marked(
+    ids: dict[str, int], size: int, tag_bytes: int, mid: str
+) -> None:
+    layout, packetized = _layout(ids, mid=mid, tag_bytes=tag_bytes), _keyframe(size)
 
-    marks = [packet.marker for image in images(PICTURES, layout) for packet in _parsed(image, layout, IDS)]
+    packets = [RtpPacket.parse(packet, _known(ids)) for packet in _all_packets(packetized, layout)]
 
-    assert marks == [0] * (len(marks) - 1) + [1]
-
-
-def test_viewers_who_agreed_on_the_same_share_the_same_bytes() -> None:
-    assert images(PICTURES, _layout()) is images(PICTURES, _layout())
-    assert images(PICTURES, _layout()) is not images(PICTURES, _layout(mid="0"))
+    assert [packet.payload for packet in packets] == list(itertools.chain(*packetized.bursts))
+    assert [packet.marker for packet in packets] == [0] * (len(packets) - 1) + [1]
+    assert {packet.payload_type for packet in packets} == {_PAYLOAD_TYPE}
+    assert {packet.extensions.mid for packet in packets} == {mid if MID in ids else None}
 
 
-def test_a_receiver_without_transport_wide_feedback_gets_the_time_of_sending() -> None:
-    ids = {rtp.ABS_SEND_TIME: 3, rtp.MID: 1}
+@given(st.integers(2, 200_000), st.sampled_from([10, 16]))
+def test_the_packets_of_an_image_are_one_stride_apart_and_fit_a_datagram_together(size: int, tag_bytes: int) -> None:
+    layout = _layout(_ALL, tag_bytes=tag_bytes)
+
+    for image in rtp.images(_keyframe(size), layout):
+        sizes = [len(packet) for packet in _packets(image, layout)]
+        assert sizes == [image.size] * (image.count - 1) + [image.last_size]
+        assert image.stride == image.size + tag_bytes
+        assert image.count <= MOST_IN_BURST
+        assert len(image.data) <= 65_507
+
+
+def test_the_longest_packet_fits_the_smallest_mtu_of_ipv6() -> None:
+    layout = _layout(_ALL, mid="8 bytes.", tag_bytes=16)
+
+    (_, image) = rtp.images(_keyframe(MAX_PAYLOAD), layout)
+
+    again = rtp.resent(image, 0, layout, 100, 0)
+    assert image.stride < len(again) + layout.tag_bytes <= 1232  # 1280 without the headers of IPv6 and UDP
+
+
+def test_what_differs_between_viewers_is_left_open() -> None:
+    for packet in _all_packets(_keyframe(), _layout(_ALL)):
+        parsed = RtpPacket.parse(packet, _known(_ALL))
+        assert (parsed.sequence_number, parsed.timestamp, parsed.ssrc) == (0, 0, 0)
+        assert parsed.extensions.transport_sequence_number == 0
+
+
+def test_without_extensions_the_payload_follows_the_header() -> None:
+    packetized = _keyframe()
+
+    packets = _all_packets(packetized, _layout({}))
+
+    assert [packet[0] for packet in packets] == [rtp.VERSION] * len(packets)
+    assert [packet[rtp.HEADER :] for packet in packets] == list(itertools.chain(*packetized.bursts))
+
+
+@given(offered)
+def test_the_transport_wide_number_stands_first_where_there_is_one(ids: dict[str, int]) -> None:
     layout = _layout(ids)
 
-    (packet, *_) = _parsed(images(PICTURES, layout)[0], layout, ids)
+    assert layout.has_transport_cc == (TRANSPORT_CC in ids)
+    if layout.has_transport_cc:
+        assert layout.extensions[4] == ids[TRANSPORT_CC] << 4 | 1
 
-    assert packet.extensions.abs_send_time == int(1.5 * (1 << 18))
+
+def test_the_time_of_sending_stands_only_where_there_is_no_transport_wide_number() -> None:
+    ids = {uri: number for uri, number in _ALL.items() if uri != TRANSPORT_CC}
+    packetized = _keyframe(published_at=64 * 1000 + 12.25)  # the field wraps every 64 seconds
+
+    timed = RtpPacket.parse(_all_packets(packetized, _layout(ids))[0], _known(ids))
+    numbered = RtpPacket.parse(_all_packets(packetized, _layout(_ALL))[0], _known(_ALL))
+
+    assert timed.extensions.abs_send_time == int(12.25 * 2**18)
+    assert timed.extensions.transport_sequence_number is None
+    assert numbered.extensions.abs_send_time is None
+    assert numbered.extensions.transport_sequence_number == 0
+
+
+@pytest.mark.parametrize(("asked_ms", "told_ms"), [(0, 0), (100, 100), (105, 100), (5000, 5000), (10**6, 40_950)])
+def test_the_playout_delay_is_told_as_least_and_most_in_steps_of_ten_milliseconds(asked_ms: int, told_ms: int) -> None:
+    packet = _all_packets(_keyframe(), _layout(_ALL, playout_delay_ms=asked_ms))[0]
+
+    value = int.from_bytes(_elements(packet)[_ALL[PLAYOUT_DELAY]], "big")
+
+    assert (value >> 12, value & 0xFFF) == (told_ms // 10, told_ms // 10)
+
+
+@pytest.mark.parametrize("mid", ["", "nine byte", "ä" * 5])
+def test_a_mid_that_is_empty_or_too_long_is_left_out(mid: str) -> None:
+    packet = _all_packets(_keyframe(), _layout({MID: 1, PLAYOUT_DELAY: 2}, mid=mid))[0]
+
+    assert list(_elements(packet)) == [2]
+
+
+@pytest.mark.parametrize("number", [-1, 0, 15, 16, 255, 4096])
+def test_an_extension_whose_number_no_one_byte_header_can_say_is_left_out(number: int) -> None:
+    ids = dict.fromkeys((MID, ABS_SEND_TIME, TRANSPORT_CC), number) | {PLAYOUT_DELAY: 14}
+
+    layout = _layout(ids)
+
     assert not layout.has_transport_cc
+    assert layout.send_time_at is None
+    assert list(_elements(_all_packets(_keyframe(), layout)[0])) == [14]
 
 
-def test_without_extensions_there_is_no_block_of_them() -> None:
-    layout = _layout({})
+def test_packets_are_laid_out_once_for_all_viewers_who_agreed_on_the_same() -> None:
+    packetized = _keyframe()
 
-    assert layout.extensions == b""
-    assert _parsed(images(PICTURES, layout)[0], layout, {})[0].extensions.mid is None
+    first, same = rtp.images(packetized, _layout(_ALL)), rtp.images(packetized, _layout(dict(_ALL)))
+    other = rtp.images(packetized, _layout({MID: 2}))
 
-
-def test_a_long_mid_is_left_out_so_that_packets_stay_small() -> None:
-    assert _layout({rtp.MID: 1}, mid="a mid of many letters").extensions == b""
-
-
-def test_a_number_that_a_one_byte_header_cannot_say_is_left_out() -> None:
-    assert _layout({rtp.PLAYOUT_DELAY: 15, rtp.MID: 16}).extensions == b""
-    assert _layout({rtp.MID: 1}, mid="").extensions == b""
+    assert first is same
+    assert first is not other
 
 
-def test_a_playout_delay_is_both_the_least_and_the_most_in_steps_of_ten_milliseconds() -> None:
-    ids = {rtp.PLAYOUT_DELAY: 6}
+@given(offered, st.integers(2, 60_000), st.integers(0, 0xFFFF), st.data())
+def test_a_resent_packet_unwraps_to_the_lost_one(
+    ids: dict[str, int], size: int, sequence: int, data: st.DataObject
+) -> None:
+    layout = _layout(ids)
+    image = rtp.images(_keyframe(size), layout)[-1]
+    index = data.draw(st.integers(0, image.count - 1))
+    original = RtpPacket.parse(list(_packets(image, layout))[index], _known(ids))
 
-    assert _layout(ids).extensions[4:8] == bytes.fromhex("62 000000")
-    assert _layout(ids, delay_ms=250).extensions[4:8] == bytes.fromhex("62 019019")
-    assert _layout(ids, delay_ms=10**6).extensions[4:8] == bytes.fromhex("62 ffffff")
+    packet = RtpPacket.parse(rtp.resent(image, index, layout, 100, sequence), _known(ids))
+    unwrapped = unwrap_rtx(packet, payload_type=_PAYLOAD_TYPE, ssrc=7)
 
-
-def test_no_datagram_is_larger_than_what_fits_everywhere() -> None:
-    layout = _layout(mid="12345678")
-
-    assert max(image.stride for image in images(PICTURES, layout)) <= 1232
-    assert any(image.size > MAX_PAYLOAD for image in images(PICTURES, layout))
-
-
-def test_a_packet_that_is_sent_again_is_the_old_one_under_the_number_it_had() -> None:
-    layout = _layout(tag_bytes=10)
-    image = next(image for image in images(PICTURES, layout) if image.count > 1)
-    for index, original in enumerate(_parsed(image, layout, IDS)):
-        packet = RtpPacket.parse(resent(image, index, layout, 97, 4711), HeaderExtensionsMap())
-
-        assert packet.payload_type == 97
-        assert packet.marker == original.marker
-        unwrapped = unwrap_rtx(packet, payload_type=96, ssrc=0)
-        assert unwrapped.sequence_number == 4711
-        assert unwrapped.payload == original.payload
+    assert packet.payload_type == 100
+    assert unwrapped.sequence_number == sequence
+    assert unwrapped.payload == original.payload
+    assert unwrapped.marker == original.marker
+    assert unwrapped.extensions == original.extensions

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from agent.media.access_unit import AccessUnit
+from agent.media.feed import BOUND, Feed
 from agent.media.packetize import Packetized
 from agent.media.stream import KEYFRAME_QUIET_S, Stream
 from tests.kit.onlooker import Onlooker
@@ -20,6 +23,27 @@ class Encoder:
         onlooker = Onlooker()
         self.stream.subscribe(onlooker, now, cause=cause)
         return onlooker
+
+
+class Keeper:
+    """A viewer who keeps what it was handed, packets and all."""
+
+    def __init__(self) -> None:
+        self.taken: list[Packetized] = []
+
+    def take(self, packetized: Packetized, now: float) -> bool:
+        self.taken.append(packetized)
+        return False
+
+
+class Queue:
+    """A viewer who takes nothing yet."""
+
+    def __init__(self) -> None:
+        self.feed = Feed()
+
+    def take(self, packetized: Packetized, now: float) -> bool:
+        return self.feed.push(packetized)
 
 
 def _unit(pts_us: int, *, keyframe: bool = False) -> AccessUnit:
@@ -45,20 +69,14 @@ def test_every_viewer_gets_every_picture_until_it_leaves() -> None:
 
 
 def test_a_picture_is_cut_into_packets_once_for_all_viewers() -> None:
-    taken: list[Packetized] = []
-
-    class Keeper:
-        def take(self, packetized: Packetized, now: float) -> bool:
-            taken.append(packetized)
-            return False
-
-    encoder = Encoder()
+    encoder, keeper = Encoder(), Keeper()
     for _ in range(3):
-        encoder.stream.subscribe(Keeper(), 0.0)
+        encoder.stream.subscribe(keeper, 0.0)
 
     encoder.stream.publish(_unit(0, keyframe=True), 0.0)
 
-    assert taken[0] is taken[1] is taken[2]
+    first, second, third = keeper.taken
+    assert first is second is third
 
 
 def test_however_many_ask_the_encoder_is_asked_once_in_the_quiet_time() -> None:
@@ -120,6 +138,31 @@ def test_who_joins_later_gets_a_keyframe_of_its_own() -> None:
     assert encoder.stream.keyframe_causes == {"join": 2}
 
 
+def test_who_joins_a_stream_that_nobody_watched_gets_a_keyframe_of_its_own() -> None:
+    encoder = Encoder()
+    encoder.stream.publish(_unit(0, keyframe=True), 1.0)
+
+    late = encoder.watch(1.1)
+
+    assert _seen(late) == []
+    assert encoder.asked == 1
+
+
+def test_who_cannot_take_all_that_came_since_the_keyframe_gets_one_of_its_own() -> None:
+    encoder = Encoder()
+    encoder.watch(1.0)
+    for index in range(BOUND + 1):  # of a camera with more than sixty pictures a second
+        encoder.stream.publish(_unit(index, keyframe=index == 0), 1.0 + index / 120)
+
+    queue = Queue()
+    encoder.stream.subscribe(queue, 1.3)
+    encoder.stream.publish(_unit(100), 1.0 + KEYFRAME_QUIET_S)
+
+    assert queue.feed.pop() is None
+    assert encoder.stream.keyframe_causes == {"join": 1, "overflow": 1}
+    assert encoder.asked == 2
+
+
 def test_who_comes_from_another_stream_is_not_shown_the_past() -> None:
     encoder = Encoder()
     encoder.watch(1.0)
@@ -146,3 +189,13 @@ def test_a_viewer_that_overflows_costs_one_request_and_leaves_the_others_alone()
     assert encoder.asked == 2  # the first join, and both overflows together
     assert encoder.stream.keyframe_causes["overflow"] == 2
     assert _seen(quick) == [0, 1, 2, 3, 4]
+
+
+def test_a_picture_carries_the_time_it_was_taken_and_the_time_it_came() -> None:
+    encoder, keeper = Encoder(), Keeper()
+    encoder.stream.subscribe(keeper, 10.0)
+    for index, late_s in enumerate([0.0, 0.0, 0.05, 0.0]):
+        encoder.stream.publish(_unit(index * 100_000, keyframe=True), 10.0 + index / 10 + late_s)
+
+    assert [packetized.published_at for packetized in keeper.taken] == pytest.approx([10.0, 10.1, 10.25, 10.3])
+    assert [packetized.captured_at for packetized in keeper.taken] == pytest.approx([10.0, 10.1, 10.2, 10.3], abs=1e-3)

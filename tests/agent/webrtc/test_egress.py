@@ -1,198 +1,154 @@
-"""A viewer's way out over real connections: what is lost, who falls behind, and who goes over to another stream."""
+"""The way from a stream to viewers over real connections, with stock aiortc at the other end."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import itertools
+import logging
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from pathlib import Path as File
 
 import pytest
 
-from agent.capture.pattern import Pattern
-from agent.config import CameraConfig, SessionConfig
-from agent.media.stream import Stream
+from agent.media import annexb
+from agent.media.access_unit import AccessUnit
 from agent.webrtc.path import Path
-from agent.webrtc.session import Session, Terms
-from agent.webrtc.sessions import Sessions
-from protocol.names import Role, device_id
-from tests.kit.caller import Signer, TrustTree
+from tests.kit.arrivals import access_unit, by_picture, is_keyframe, numbered_without_gaps, ticks_after, until, whole
+from tests.kit.caller import Signer
+from tests.kit.footage import nal, recorded, unit_of
+from tests.kit.full import full_socket
+from tests.kit.house import Recorded, open_house
+from tests.kit.onlooker import Onlooker
 from tests.kit.patterned import pattern_stream
-from tests.kit.watcher import Watcher
+
+_NTP_EPOCH_S = 2_208_988_800
 
 
-@pytest.fixture(scope="module")
-def device() -> Signer:
-    return TrustTree().leaf(Role.DEVICE, device_id(bytes(16)))
+async def test_every_picture_arrives_byte_for_byte_and_is_decoded(camera: Recorded) -> None:
+    call = await camera.house.connect("a")
+
+    await camera.play(recorded())
+    await call.watcher.until(lambda: call.watcher.pictures >= len(recorded()) - 5)  # a decoder keeps the last few
+    await until(lambda: whole(call.watcher.media) == len(recorded()))
+
+    pictures = by_picture(call.watcher.media)
+    sent = [access_unit(picture) for picture in pictures]
+    assert sent == [unit.data for unit in recorded()]
+    assert call.watcher.size == (1280, 720)
+    assert "way: gso" in camera.house.session("a").egress.account()
 
 
-@pytest.fixture
-async def stream() -> AsyncIterator[Stream]:
-    async with pattern_stream() as stream:
-        yield stream
+async def test_packets_are_numbered_without_gaps_and_the_last_of_each_picture_is_marked(camera: Recorded) -> None:
+    call = await camera.house.connect("a")
+
+    await camera.play(recorded()[:40])
+    await until(lambda: whole(call.watcher.media) == 40)
+
+    packets = call.watcher.media
+    assert numbered_without_gaps(packets)
+    for picture in by_picture(packets):
+        assert [packet.marker for packet in picture] == [0] * (len(picture) - 1) + [1]
+    assert [ticks_after(packet, packets[0]) for packet, *_ in by_picture(packets)] == [3600 * n for n in range(40)]
+    numbers = [packet.extensions.transport_sequence_number for packet in call.watcher.arrived]
+    assert numbers == list(range(len(numbers)))
 
 
-@dataclass
-class Wire:
-    """What a viewer's socket gave it: the RTP packets, some of which may be dropped on the way."""
+async def test_who_joins_is_given_the_keyframe_that_was_made_while_dtls_shook_hands(camera: Recorded) -> None:
+    call = await camera.house.call("a")
+    await call.watcher.accept(await call.answer)
+    async with asyncio.timeout(15):
+        while not camera.stream.viewers:
+            await asyncio.sleep(0)
+    assert not camera.house.session("a").connected
 
-    drop_each: int = 0
-    packets: list[bytes] = field(default_factory=list)
+    await camera.play(recorded()[:10])
+    await until(lambda: whole(call.watcher.media) == 10)
 
-    def tap(self, watcher: Watcher) -> None:
-        connection = watcher.peer.getTransceivers()[0].receiver.transport.transport._connection
-        deliver = connection.data_received
-
-        def data_received(data: bytes, component: int) -> None:
-            if 128 <= data[0] < 192 and not 192 <= data[1] < 224:
-                self.packets.append(data)
-                if self.drop_each and len(self.packets) % self.drop_each == 0:
-                    return
-            deliver(data, component)
-
-        connection.data_received = data_received
-
-    def of(self, session: Session) -> list[bytes]:
-        """The packets of the stream itself, without those that were sent again."""
-        ssrc = session.egress._out.sender._ssrc.to_bytes(4, "big")  # type: ignore[union-attr]
-        return [packet for packet in self.packets if packet[8:12] == ssrc]
+    assert is_keyframe(by_picture(call.watcher.media)[0])
+    assert camera.stream.keyframe_causes == {"join": 1}
 
 
-@dataclass
-class Watching:
-    session: Session
-    watcher: Watcher
-    wire: Wire
+async def test_a_keyframe_is_spread_over_time_and_the_next_pictures_follow_in_order(camera: Recorded) -> None:
+    call = await camera.house.connect("a")
+    egress = camera.house.session("a").egress
+    keyframe = unit_of([nal(annexb.SPS, 20), nal(annexb.PPS, 5), nal(annexb.IDR, 150_000)])
+    following = [unit_of([nal(annexb.SLICE, 2000, seed=n)], pts_us=n * 33_333) for n in range(1, 6)]
+
+    for unit in (keyframe, *following):
+        camera.stream.publish(unit, time.monotonic())
+    left_at_once = egress.counts.sent
+    await until(lambda: whole(call.watcher.media) == 6)
+
+    assert left_at_once * 1200 <= 27_000
+    sent = [access_unit(picture) for picture in by_picture(call.watcher.media)]
+    assert sent == [unit.data for unit in (keyframe, *following)]
+    assert numbered_without_gaps(call.watcher.media)
 
 
-@contextlib.asynccontextmanager
-async def watching(
-    stream: Stream, device: Signer, *, viewers: int = 1, wire: Wire | None = None
-) -> AsyncIterator[list[Watching]]:
-    sessions = Sessions(SessionConfig(), stream, now=time.monotonic, on_change=lambda: None)
-    all_of_them: list[Watching] = []
-    for number in range(viewers):
-        watcher, answer = Watcher(), asyncio.get_running_loop().create_future()
-        terms = Terms(
-            sid=str(number),
-            viewer=str(number),
-            offer=await watcher.offer(),
-            setup_s=15,
-            life_s=600,
-            key=device.key,
-            certificate=device.chain[0],
-            full_bps=2_000_000,
-            playout_delay_ms=0,
-        )
-        sessions.open(terms, answered=answer.set_result, ended=lambda reason: None)
-        own = wire or Wire()
-        own.tap(watcher)
-        await watcher.accept(await answer)
-        await watcher.see(3)
-        all_of_them.append(Watching(sessions._open[str(number)][0], watcher, own))
-    yield all_of_them
-    await sessions.end_all("shutdown")
-    for each in all_of_them:
-        await each.watcher.close()
-
-
-def _numbers(packets: list[bytes]) -> list[int]:
-    return [int.from_bytes(packet[2:4], "big") for packet in packets]
-
-
-async def test_packets_leave_in_their_order_without_a_gap(stream: Stream, device: Signer) -> None:
-    async with watching(stream, device) as (viewer,):
-        await viewer.watcher.see(60)
-        numbers = _numbers(viewer.wire.of(viewer.session))
-
-    assert numbers == [numbers[0] + index & 0xFFFF for index in range(len(numbers))]
-
-
-async def test_what_is_lost_is_sent_again_and_no_picture_is_missing(stream: Stream, device: Signer) -> None:
-    async with watching(stream, device, wire=Wire(drop_each=20)) as (viewer,):
-        asked = stream.keyframe_causes["pli"]
-        await viewer.watcher.see(150)
-
-        assert viewer.session.egress.counts.resent > 0
-        assert stream.keyframe_causes["pli"] == asked
-        assert len(viewer.wire.packets) > len(viewer.wire.of(viewer.session))
-
-
-async def test_a_viewer_goes_over_to_another_stream_at_its_keyframe_and_time_goes_on(
-    stream: Stream, device: Signer
+async def test_a_session_that_ends_in_the_middle_of_a_keyframe_sends_no_more_of_it(
+    camera: Recorded, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with watching(stream, device) as (viewer,), small_stream() as small:
-        viewer.session.egress.watch(small)
-        assert viewer.session.egress.heading_for == "sub"
-        async with asyncio.timeout(10):
-            while viewer.watcher.size != (160, 90):
-                await viewer.watcher.see(1)
-        assert stream.viewers == 0
+    call = await camera.house.connect("a")
+    egress = camera.house.session("a").egress
+    camera.stream.publish(
+        unit_of([nal(annexb.SPS, 20), nal(annexb.PPS, 5), nal(annexb.IDR, 150_000)]), time.monotonic()
+    )
+    sent = egress.counts.sent
+    assert 0 < sent < 100
 
-        viewer.session.egress.watch(stream)
-        async with asyncio.timeout(10):
-            while viewer.watcher.size != (320, 180):
-                await viewer.watcher.see(1)
-        assert small.viewers == 0
-        packets = viewer.wire.of(viewer.session)
+    camera.house.sessions.end("a", "left")
+    egress.close()
+    await call.ended
+    await asyncio.sleep(0.05)
+    egress.close()
 
-    times = [int.from_bytes(packet[4:8], "big") for packet in packets]
-    assert all((after - before) % 2**32 < 2**31 for before, after in itertools.pairwise(times))
-    numbers = _numbers(packets)
-    assert numbers == [numbers[0] + index & 0xFFFF for index in range(len(numbers))]
+    assert egress.counts.sent == sent
+    assert camera.stream.viewers == 0
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-async def test_a_viewer_that_changes_its_mind_stays_where_it_was(stream: Stream, device: Signer) -> None:
-    async with watching(stream, device) as (viewer,):
-        silent = Stream("sub", ask=lambda: None)
-        viewer.session.egress.watch(silent)
-        await viewer.watcher.see(10)
-        viewer.session.egress.watch(stream)
-
-        assert silent.viewers == 0
-        assert stream.viewers == 1
-        await viewer.watcher.see(10)
-
-
-async def test_a_viewer_whose_socket_is_full_skips_to_a_keyframe_and_slows_nobody(
-    stream: Stream, device: Signer, caplog: pytest.LogCaptureFixture
+async def test_a_viewer_whose_socket_is_full_skips_to_a_keyframe_and_the_other_misses_nothing(
+    device: Signer, tmp_path: File, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with watching(stream, device, viewers=2) as (slow, quick):
-        path = slow.session.egress._path
-        assert path is not None
-        slow.session.egress._path = Full(path)
-        await quick.watcher.see(45)
-        behind = slow.session.egress.counts.behind
-        slow.session.egress._path, before = path, len(slow.wire.of(slow.session))
-        async with asyncio.timeout(5):
-            while len(slow.wire.of(slow.session)) < before + 10:
-                await quick.watcher.see(1)
+    async with pattern_stream() as stream, open_house(stream, device) as house:
+        slow, quick = await house.watch("slow"), await house.watch("quick")
+        egress, onlooker = house.session("slow").egress, Onlooker()
+        stream.subscribe(onlooker, time.monotonic())
+        list(iter(onlooker.pop, None))  # what came before
+        seen = whole(quick.watcher.media)
 
-        assert behind > 1
-        assert stream.keyframe_causes["overflow"] > 0
+        with full_socket(tmp_path) as (sock, address):
+            path, egress._path = egress._path, Path(sock, address, lambda packet, to: None)  # type: ignore[arg-type]
+            await until(lambda: egress.counts.behind >= 2)
+            egress._path = path
+        arrived = len(slow.watcher.media)
+        await until(lambda: whole(slow.watcher.media[arrived:]) > 2)
+
+        back = by_picture(slow.watcher.media[arrived:])
+        assert is_keyframe(back[0])
+        assert ticks_after(back[0][0], slow.watcher.media[arrived - 1]) > 0
+        assert stream.keyframe_causes["overflow"] == egress.counts.behind
         told = [record for record in caplog.records if "is behind" in record.getMessage()]
-        assert 1 <= len(told) <= 4  # once a second
-        assert quick.session.egress.counts.behind == 0
+        assert 1 <= len(told) <= egress.counts.behind
+        assert numbered_without_gaps(quick.watcher.media)
+        assert house.session("quick").egress.counts.behind == 0
+        published = len(list(iter(onlooker.pop, None)))
+        await until(lambda: whole(quick.watcher.media) - seen >= published)
 
 
-class Full(Path):
-    """A path whose socket takes nothing for a while (a fault, injected)."""
+async def test_sender_reports_say_when_pictures_were_taken(camera: Recorded) -> None:
+    call = await camera.house.connect("a")
+    began_at = time.time()
+    for index in itertools.count():
+        units = recorded()
+        now, unit = time.monotonic(), units[index % len(units)]
+        camera.stream.publish(AccessUnit(data=unit.data, pts_us=index * 40_000, keyframe=unit.keyframe), now)
+        await asyncio.sleep(max(0.0, began_at + (index + 1) * 0.04 - time.time()))
+        reports = [report for report in call.watcher.reports if report.sender_info.packet_count]
+        if reports:
+            break
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(None, ("", 0), lambda packet, address: None)
-        self._kept = path
-
-    def send(self, packets: memoryview, stride: int) -> None:
-        """Refuse."""
-        raise BlockingIOError(errno.EAGAIN, "the socket is full")
-
-
-@contextlib.asynccontextmanager
-async def small_stream() -> AsyncIterator[Stream]:
-    """A sub stream of 160x90."""
-    source = Pattern(CameraConfig(width=160, height=90, sub_bitrate_bps=0))
-    async with pattern_stream(source, name="sub") as stream:
-        yield stream
+    first, told = call.watcher.media[0], reports[0].sender_info
+    elapsed_s = ((told.rtp_timestamp - first.timestamp) % 2**32) / 90_000
+    assert told.ntp_timestamp / 2**32 - _NTP_EPOCH_S == pytest.approx(began_at + elapsed_s, abs=0.05)
+    assert told.packet_count <= len(call.watcher.media)

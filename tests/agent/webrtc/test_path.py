@@ -1,97 +1,163 @@
-"""Bursts over real sockets: whole where the kernel splits them, packet by packet where it does not."""
+"""Bursts over real sockets: as one system call, packet by packet, through a relay, and where nothing goes."""
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterator
+from pathlib import Path as File
 
 import pytest
 
-from agent.webrtc.path import Address, Path
+from agent.media.packetize import MOST_IN_BURST
+from agent.webrtc.path import Address, Path, Way
+from tests.kit.full import full_socket
 
-SO_NO_CHECK = 11  # asm-generic/socket.h: a socket without checksums may not send bursts
-STRIDE = 1_200
-BURST = memoryview(b"".join(bytes([number]) * STRIDE for number in range(20)) + b"last")
+_NO_CHECKSUMS = 11  # SO_NO_CHECK (asm-generic/socket.h): with it Linux refuses UDP_SEGMENT, as for weak devices
+_STRIDE = 1228
+
+
+def _burst(count: int, last: int = _STRIDE) -> tuple[memoryview, list[bytes]]:
+    """Make packets that differ: in one piece, and one by one."""
+    packets = [bytes([number]) * _STRIDE for number in range(count - 1)] + [bytes([count]) * last]
+    return memoryview(b"".join(packets)), packets
+
+
+def _no_relay(packet: bytes, address: Address) -> None:
+    raise AssertionError("this is no relayed path")
 
 
 @pytest.fixture
-def receiver() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
-        receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(5)
-        yield receiver
+def viewer() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(5)
+        yield sock
 
 
 @pytest.fixture
-def sender() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.setblocking(False)
-        yield sender
+def camera() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        yield sock
 
 
-def _unused(packet: bytes, address: Address) -> None:
-    raise AssertionError("nothing goes through a relay here")
+def _received(viewer: socket.socket, count: int) -> list[bytes]:
+    return [viewer.recv(65_536) for _ in range(count)]
 
 
-def _came(receiver: socket.socket) -> list[bytes]:
-    return [receiver.recv(65_536) for _ in range(21)]
+@pytest.mark.parametrize("count", [1, 2, 10, MOST_IN_BURST])
+@pytest.mark.parametrize("last", [1, 700, _STRIDE])
+def test_a_burst_arrives_as_the_packets_it_is_made_of(
+    camera: socket.socket, viewer: socket.socket, count: int, last: int
+) -> None:
+    path = Path(camera, viewer.getsockname(), _no_relay)
+    together, packets = _burst(count, last)
 
+    path.send(together, _STRIDE)
 
-EXPECTED = [bytes([number]) * STRIDE for number in range(20)] + [b"last"]
-
-
-def test_a_burst_arrives_as_the_packets_it_is_made_of(sender: socket.socket, receiver: socket.socket) -> None:
-    path = Path(sender, receiver.getsockname(), _unused)
-
-    path.send(BURST, STRIDE)
-
-    assert _came(receiver) == EXPECTED
+    assert _received(viewer, count) == packets
     assert path.way == "gso"
 
 
-def test_a_network_that_refuses_bursts_gets_packets_and_nothing_is_lost(
-    sender: socket.socket, receiver: socket.socket
+def test_bursts_of_different_sizes_follow_each_other(camera: socket.socket, viewer: socket.socket) -> None:
+    path = Path(camera, viewer.getsockname(), _no_relay)
+
+    for stride in (1228, 40, 1228, 900):
+        path.send(memoryview(bytes(stride * 3 - 1)), stride)
+        assert [len(packet) for packet in _received(viewer, 3)] == [stride, stride, stride - 1]
+
+
+def test_where_bursts_are_refused_every_packet_goes_by_itself_from_the_first_on(
+    camera: socket.socket, viewer: socket.socket
 ) -> None:
-    sender.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
-    path = Path(sender, receiver.getsockname(), _unused)
+    camera.setsockopt(socket.SOL_SOCKET, _NO_CHECKSUMS, 1)
+    path = Path(camera, viewer.getsockname(), _no_relay)
+    together, packets = _burst(10, 100)
 
-    path.send(BURST, STRIDE)
-    assert _came(receiver) == EXPECTED
+    path.send(together, _STRIDE)
     assert path.way == "single"
-    path.send(BURST, STRIDE)
-    assert _came(receiver) == EXPECTED
+    path.send(together, _STRIDE)
+
+    assert _received(viewer, 20) == packets * 2
 
 
-def test_a_relay_is_given_packet_by_packet() -> None:
+def test_a_path_that_once_refused_a_burst_is_not_asked_again(camera: socket.socket, viewer: socket.socket) -> None:
+    camera.setsockopt(socket.SOL_SOCKET, _NO_CHECKSUMS, 1)
+    path = Path(camera, viewer.getsockname(), _no_relay)
+    together, packets = _burst(3)
+    path.send(together, _STRIDE)
+    camera.setsockopt(socket.SOL_SOCKET, _NO_CHECKSUMS, 0)
+
+    path.send(together, _STRIDE)
+
+    assert path.way == "single"
+    assert _received(viewer, 6) == packets * 2
+
+
+def test_a_lone_packet_says_nothing_about_bursts(camera: socket.socket, viewer: socket.socket) -> None:
+    camera.setsockopt(socket.SOL_SOCKET, _NO_CHECKSUMS, 1)
+    path = Path(camera, viewer.getsockname(), _no_relay)
+
+    path.send(memoryview(b"one"), 3)
+
+    assert path.way == "gso"
+    assert _received(viewer, 1) == [b"one"]
+
+
+def test_a_relay_is_given_packet_by_packet_with_the_address_of_the_viewer() -> None:
     relayed: list[tuple[bytes, Address]] = []
     path = Path(None, ("192.0.2.7", 5000), lambda packet, address: relayed.append((packet, address)))
+    together, packets = _burst(5, 100)
 
-    path.send(BURST, STRIDE)
+    path.send(together, _STRIDE)
+    path.close()
 
-    assert relayed == [(packet, ("192.0.2.7", 5000)) for packet in EXPECTED]
     assert path.way == "relay"
+    assert relayed == [(packet, ("192.0.2.7", 5000)) for packet in packets]
 
 
-def test_a_socket_that_takes_no_more_says_so() -> None:
-    nobody_reads, full = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    with nobody_reads, full:
-        full.setblocking(False)
-        path = Path(_Connected(full), ("", 0), _unused)  # type: ignore[arg-type]
+def test_what_a_relay_keeps_is_not_changed_by_the_next_burst() -> None:
+    relayed: list[bytes] = []
+    path = Path(None, ("192.0.2.7", 5000), lambda packet, address: relayed.append(packet))
+    buffer = bytearray(b"first!")
+
+    path.send(memoryview(buffer), 3)
+    buffer[:] = b"second"
+
+    assert relayed == [b"fir", b"st!"]
+
+
+@pytest.mark.parametrize("count", [1, 10])
+@pytest.mark.parametrize("way", ["gso", "single"])
+def test_a_socket_that_is_full_says_so(tmp_path: File, count: int, way: Way) -> None:
+    with full_socket(tmp_path) as (camera, address):
+        path = Path(camera, address, _no_relay)  # type: ignore[arg-type]
+        path.way = way
 
         with pytest.raises(BlockingIOError):
-            _fill(path)
+            path.send(_burst(count)[0], _STRIDE)
+
+        assert path.way == way
 
 
-def _fill(path: Path) -> None:
-    for _ in range(10_000):
-        path.send(BURST[:STRIDE], STRIDE)
+def test_a_network_that_is_not_there_is_an_error_and_says_nothing_about_bursts(camera: socket.socket) -> None:
+    path = Path(camera, ("255.255.255.255", 5000), _no_relay)  # which takes a right that nobody asked for
+
+    with pytest.raises(OSError, match="Permission") as refusal:
+        path.send(_burst(5)[0], _STRIDE)
+
+    assert refusal.value.errno == errno.EACCES
+    assert path.way == "gso"
 
 
-class _Connected:
-    """A connected socket, which takes no address."""
+def test_a_path_lets_go_of_its_socket_once_and_for_all(camera: socket.socket) -> None:
+    path = Path(camera.dup(), ("127.0.0.1", 9), _no_relay)
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
+    path.close()
+    path.close()
 
-    def sendto(self, packet: memoryview, address: Address) -> int:
-        return self._socket.send(packet)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        path.send(memoryview(b"late"), 4)
+    assert camera.fileno() >= 0

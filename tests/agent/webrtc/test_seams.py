@@ -1,35 +1,37 @@
-"""What seams.py stands on in aiortc: when a release moves one of these, this says which."""
+"""What seams.py stands on in aiortc's certificate and sender: when a release moves one of these, this says which.
+
+The rest is in test_seams_transport.py, test_negotiation.py and, for srtp.py, test_srtp.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator
 
-import aioice
 import pytest
-from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription
-from aiortc.codecs import CODECS, HEADER_EXTENSIONS
+from aiortc import (
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCRtpTransceiver,
+)
+from aiortc.codecs import CODECS, is_rtx
 from aiortc.rtcdtlstransport import (
-    SRTP_AEAD_AES_128_GCM,
-    SRTP_AEAD_AES_256_GCM,
-    SRTP_AES128_CM_SHA1_80,
     SRTP_PROFILES,
     RTCCertificate,
     RTCDtlsTransport,
 )
 from OpenSSL import SSL
 
-from agent.media import rtp
 from agent.webrtc import seams
 from protocol.names import Role, device_id
-from tests.kit.caller import TrustTree
+from tests.kit.caller import Signer, TrustTree
+from tests.kit.foundations import moved, takes
+from tests.kit.house import House
 
 
-async def test_aiortc_reads_its_certificates_where_the_seam_puts_ours() -> None:
-    device = TrustTree().leaf(Role.DEVICE, device_id(bytes(16)))
+async def test_aiortc_reads_its_certificates_where_the_seam_puts_ours(device: Signer) -> None:
     stock = RTCPeerConnection()
-    assert isinstance(getattr(stock, seams.CERTIFICATES), list)
+    assert isinstance(getattr(stock, seams.CERTIFICATES, None), list), moved(f"RTCPeerConnection.{seams.CERTIFICATES}")
     await stock.close()
 
     peer = seams.peer_connection(device.key, device.chain[0])
@@ -46,7 +48,8 @@ async def test_aiortc_reads_its_certificates_where_the_seam_puts_ours() -> None:
 
 
 def test_aiortc_asks_its_certificate_for_the_dtls_context() -> None:
-    assert list(inspect.signature(RTCCertificate._create_ssl_context).parameters) == ["self", "srtp_profiles"]
+    assert takes(RTCCertificate._create_ssl_context) == ["self", "srtp_profiles"]
+    assert "._create_ssl_context(" in inspect.getsource(RTCDtlsTransport.start), moved("the call from start()")
 
 
 def test_the_dtls_context_offers_only_forward_secret_aead_ciphers() -> None:
@@ -60,129 +63,93 @@ def test_the_dtls_context_offers_only_forward_secret_aead_ciphers() -> None:
     assert all(cipher.startswith("ECDHE-ECDSA-") and ("GCM" in cipher or "CHACHA20" in cipher) for cipher in tls_1_2)
 
 
-@pytest.fixture
-async def stock() -> AsyncIterator[RTCPeerConnection]:
-    """A connection of aiortc as it is, with a transceiver."""
-    peer = RTCPeerConnection()
-    peer.addTransceiver("video", direction="sendonly")
-    yield peer
-    await peer.close()
+def test_a_transceiver_keeps_its_sender_where_the_seam_puts_ours(transceiver: RTCRtpTransceiver) -> None:
+    assert getattr(transceiver, seams.SENDER, None) is transceiver.sender, moved(f"RTCRtpTransceiver.{seams.SENDER}")
+
+    sender = seams.place_sender(transceiver, lambda agreed: None)
+
+    assert transceiver.sender is sender
 
 
-def _source(thing: object) -> str:
-    return inspect.getsource(thing)  # type: ignore[arg-type]
+@pytest.mark.parametrize("name", ["_ssrc", "_rtx_ssrc", "_stream_id"])
+def test_a_sender_says_its_names_where_the_seam_reads_them(transceiver: RTCRtpTransceiver, name: str) -> None:
+    assert hasattr(transceiver.sender, name), moved(f"RTCRtpSender.{name}")
 
 
-async def test_a_transceiver_keeps_its_sender_where_ours_is_put(stock: RTCPeerConnection) -> None:
-    (transceiver,) = stock.getTransceivers()
+def test_the_sender_in_the_place_of_aiortcs_goes_by_the_same_names(transceiver: RTCRtpTransceiver) -> None:
+    old = transceiver.sender
 
-    assert getattr(transceiver, seams.SENDER) is transceiver.sender
+    sender = seams.place_sender(transceiver, lambda agreed: None)
 
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        seams.STARTED,
-        seams.EXITED,
-        seams.OCTETS,
-        seams.PACKETS,
-        seams.LSR,
-        seams.LSR_TIME,
-        "_ssrc",
-        "_rtx_ssrc",
-        "_stream_id",
-    ],
-)
-async def test_a_sender_keeps_what_ours_reads_and_writes(stock: RTCPeerConnection, name: str) -> None:
-    assert hasattr(stock.getSenders()[0], name), f"RTCRtpSender has no {name} any more"
+    assert (sender._ssrc, sender._stream_id) == (old._ssrc, old._stream_id)
+    assert sender.transport is old.transport
 
 
-def test_a_sender_runs_its_media_in_the_method_that_ours_replaces() -> None:
-    assert list(inspect.signature(RTCRtpSender._run_rtp).parameters) == ["self", "codec"]
-    assert "self._run_rtp(parameters.codecs[0])" in _source(RTCRtpSender.send)
-    assert "__rtp_exited.wait()" in _source(RTCRtpSender.stop)
+@pytest.mark.parametrize("name", [seams.STARTED, seams.EXITED])
+def test_a_sender_waits_for_the_events_that_the_seam_sets(transceiver: RTCRtpTransceiver, name: str) -> None:
+    assert isinstance(getattr(transceiver.sender, name, None), asyncio.Event), moved(f"RTCRtpSender.{name}")
+    own = name.removeprefix("_RTCRtpSender")
+    assert f"self.{own}.wait()" in inspect.getsource(RTCRtpSender.stop), moved(f"the wait for {own} in stop()")
 
 
-def test_sender_reports_are_made_of_what_ours_sets() -> None:
-    source = _source(RTCRtpSender._run_rtcp)
-    for piece in ("self.__packet_count", "self.__octet_count", "self.__lsr =", "self.__lsr_time =", "self._send_rtcp("):
-        assert piece in source
-    assert "bytes(packet)" in _source(RTCRtpSender._send_rtcp)  # so that ours may append bytes
+@pytest.mark.parametrize("name", [seams.OCTETS, seams.PACKETS])
+def test_a_sender_reports_from_the_figures_that_the_seam_writes(transceiver: RTCRtpTransceiver, name: str) -> None:
+    assert getattr(transceiver.sender, name, None) == 0, moved(f"RTCRtpSender.{name}")
+    own = name.removeprefix("_RTCRtpSender")
+    assert f"self.{own}" in inspect.getsource(RTCRtpSender._run_rtcp), moved(f"{own} in _run_rtcp()")
 
 
-def test_ice_hands_datagrams_that_are_no_stun_to_the_method_that_ours_replaces() -> None:
-    assert "self.receiver.data_received(data, self.local_candidate.component)" in _source(
-        aioice.ice.StunProtocol.datagram_received
-    )
-    assert list(inspect.signature(aioice.Connection.data_received).parameters) == ["self", "data", "component"]
+@pytest.mark.parametrize("name", [seams.LSR, seams.LSR_TIME])
+def test_a_sender_notes_when_it_reported_where_the_seam_reads_it(transceiver: RTCRtpTransceiver, name: str) -> None:
+    assert hasattr(transceiver.sender, name), moved(f"RTCRtpSender.{name}")
+    own = name.removeprefix("_RTCRtpSender")
+    assert f"self.{own} = " in inspect.getsource(RTCRtpSender._run_rtcp), moved(f"{own} in _run_rtcp()")
 
 
-async def test_ice_keeps_the_nominated_pair_and_its_socket_where_paths_are_made_from() -> None:
-    one, two = aioice.Connection(ice_controlling=True), aioice.Connection(ice_controlling=False)
-    for mine, other in ((one, two), (two, one)):
-        await mine.gather_candidates()
-        mine.remote_username, mine.remote_password = other.local_username, other.local_password
-    for mine, other in ((one, two), (two, one)):
-        for candidate in other.local_candidates:
-            await mine.add_remote_candidate(candidate)
-        await mine.add_remote_candidate(None)
-    await asyncio.gather(one.connect(), two.connect())
-    pair = one._nominated[1]
-    path = seams.path(pair)
-
-    path.send(memoryview(b"hello"), 5)
-
-    assert await two.recv() == b"hello"
-    assert path.way == "gso"
-    assert hasattr(type(pair.protocol.transport), seams.MAX_SIZE), "asyncio takes its buffer's size from elsewhere"
-    path.close()
-    await one.send(b"still there")
-    assert await two.recv() == b"still there"
-    await asyncio.gather(one.close(), two.close())
+def test_a_sender_begins_with_the_loop_that_the_seam_replaces() -> None:
+    assert takes(RTCRtpSender.send) == ["self", "parameters"]
+    assert takes(RTCRtpSender._run_rtp) == ["self", "codec"], moved("RTCRtpSender._run_rtp(codec)")
+    assert inspect.iscoroutinefunction(RTCRtpSender._run_rtp)
+    assert "self._run_rtp(parameters.codecs[0])" in inspect.getsource(RTCRtpSender.send), moved("the call in send()")
 
 
-def test_dtls_keeps_its_srtp_sessions_and_its_role_where_ours_looks() -> None:
-    source = _source(RTCDtlsTransport)
-    for piece in ("self._tx_srtp = Session(", "self._rx_srtp = Session(", "def _set_role(", "self._ssl ="):
-        assert piece in source, f"RTCDtlsTransport has no {piece} any more"
+def test_reports_leave_by_the_method_that_the_seam_replaces_and_may_be_bytes() -> None:
+    assert takes(RTCRtpSender._send_rtcp) == ["self", "packets"]
+    assert "self._send_rtcp(packets)" in inspect.getsource(RTCRtpSender._run_rtcp), moved("the call in _run_rtcp()")
+    assert "bytes(packet)" in inspect.getsource(RTCRtpSender._send_rtcp), moved("how _send_rtcp() joins packets")
 
 
-async def test_an_answer_takes_the_passive_role_and_all_that_was_offered(stock: RTCPeerConnection) -> None:
-    device = TrustTree().leaf(Role.DEVICE, device_id(bytes(16)))
-    peer = seams.peer_connection(device.key, device.chain[0])
-    transceiver = peer.addTransceiver("video", direction="sendonly")
-    seams.place_sender(transceiver, lambda agreed: None)
-    offer = (await stock.createOffer()).sdp.replace("sendonly", "recvonly")
+def test_a_sender_is_told_of_rtx_as_a_codec_that_names_another() -> None:
+    rtx = [codec for codec in CODECS["video"] if is_rtx(codec)]
 
-    await peer.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
-    seams.answer_passively(transceiver.sender.transport)
-    answer = (await peer.createAnswer()).sdp
-    await peer.close()
-
-    assert "a=setup:passive" in answer
-    assert "transport-cc" in answer
-    assert rtp.TRANSPORT_CC in answer
-    assert rtp.PLAYOUT_DELAY in answer
-    assert "rtx/90000" in answer
-    assert f"a=ssrc:{transceiver.sender._ssrc}" in answer
+    assert rtx, "aiortc.codecs.CODECS has no rtx any more"
+    by_type = {codec.payloadType for codec in CODECS["video"] if not is_rtx(codec)}
+    assert {codec.parameters["apt"] for codec in rtx} == by_type, "the parameter apt has moved"
 
 
-def test_what_aiortc_negotiates_is_extended_once() -> None:
-    seams._extend_what_aiortc_negotiates()
+async def test_what_was_sent_and_taken_goes_into_sender_reports_and_statistics(house: House) -> None:
+    call = await house.watch("a")
+    async with asyncio.timeout(5):
+        while not any(report.sender_info.packet_count for report in call.watcher.reports):
+            await asyncio.sleep(0.02)
+    out = house.session("a").egress._out
+    assert out is not None
 
-    uris = [extension.uri for extension in HEADER_EXTENSIONS["video"]]
-    assert sorted(set(uris)) == sorted(uris)
-    assert len({extension.id for extension in HEADER_EXTENSIONS["video"]}) == len(uris)
-    for codec in CODECS["video"]:
-        kinds = [feedback.type for feedback in codec.rtcpFeedback]
-        assert kinds.count("transport-cc") == (codec.name == "H264")
+    stats = await out.sender.getStats()
+
+    (sent,) = [entry for entry in stats.values() if entry.type == "outbound-rtp"]
+    assert sent.packetsSent == house.session("a").egress.counts.sent
+    assert sent.bytesSent > 0
 
 
-def test_srtp_profiles_go_by_what_the_processor_has() -> None:
-    assert seams.srtp_profiles("fp asimd aes pmull sha1")[0] is SRTP_AEAD_AES_128_GCM
-    assert seams.srtp_profiles("half thumb fastmult vfp")[0] is SRTP_AES128_CM_SHA1_80
-    assert seams.srtp_profiles("half aesthetic")[0] is SRTP_AES128_CM_SHA1_80
-    for flags in ("aes", ""):
-        profiles = seams.srtp_profiles(flags)
-        assert profiles[-1] is SRTP_AEAD_AES_256_GCM
-        assert sorted(map(str, profiles)) == sorted(map(str, SRTP_PROFILES))
+async def test_a_round_trip_is_known_from_the_report_on_our_last_report(transceiver: RTCRtpTransceiver) -> None:
+    sender = seams.place_sender(transceiver, lambda agreed: None)
+    assert sender.round_trip_s(0, 0.0, 100.0) is None
+
+    setattr(sender, seams.LSR, 0x12345678)
+    setattr(sender, seams.LSR_TIME, 100.0)
+
+    assert sender.round_trip_s(0x12345678, 0.25, 100.5) == pytest.approx(0.25)
+    assert sender.round_trip_s(0x12345678, 0.25, 100.1) == 0.0
+    assert sender.round_trip_s(0x12345679, 0.25, 100.5) is None
+    assert sender.round_trip_s(0, 0.25, 100.5) is None

@@ -2,99 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
 
 import pytest
 
-from agent.config import SessionConfig
 from agent.media.stream import Stream
-from agent.webrtc.session import Terms
-from agent.webrtc.sessions import Sessions
 from protocol.certificates import thumbprint
 from protocol.errors import Refused
-from protocol.names import Role, device_id
-from tests.kit.caller import Signer, TrustTree
-from tests.kit.patterned import pattern_stream
-from tests.kit.watcher import Watcher
-
-
-@pytest.fixture(scope="module")
-def device() -> Signer:
-    return TrustTree().leaf(Role.DEVICE, device_id(bytes(16)))
-
-
-@pytest.fixture
-async def stream() -> AsyncIterator[Stream]:
-    """A test pattern on a thread of its own, for as long as the test."""
-    async with pattern_stream() as stream:
-        yield stream
-
-
-@dataclass
-class Call:
-    """One viewer's way through the sessions."""
-
-    sid: str
-    watcher: Watcher = field(default_factory=Watcher)
-    answer: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    ended: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-
-class House:
-    """Sessions, and the viewers that a test lets in."""
-
-    def __init__(self, sessions: Sessions, device: Signer) -> None:
-        self.sessions = sessions
-        self._device = device
-        self.calls: list[Call] = []
-
-    async def call(
-        self,
-        sid: str,
-        *,
-        codec: str = "video/H264",
-        change: Callable[[str], str] = str,
-        viewer: str = "",
-        **terms: float,
-    ) -> Call:
-        call = Call(sid)
-        self.calls.append(call)
-        defaults = {"setup_s": 15.0, "life_s": 600.0}
-        self.sessions.open(
-            Terms(
-                sid=sid,
-                viewer=viewer or sid,
-                offer=change(await call.watcher.offer(codec)),
-                key=self._device.key,
-                certificate=self._device.chain[0],
-                full_bps=2_000_000,
-                playout_delay_ms=0,
-                **(defaults | terms),
-            ),
-            answered=call.answer.set_result,
-            ended=call.ended.set_result,
-        )
-        return call
-
-    async def watch(self, sid: str, **terms: float) -> Call:
-        call = await self.call(sid, **terms)
-        await call.watcher.accept(await call.answer)
-        await call.watcher.see(3)
-        return call
-
-
-@pytest.fixture
-async def house(stream: Stream, device: Signer) -> AsyncIterator[House]:
-    config = SessionConfig(max_viewers=2, max_pending=2)
-    house = House(Sessions(config, stream, now=time.monotonic, on_change=lambda: None), device)
-    yield house
-    await house.sessions.end_all("shutdown")
-    for call in house.calls:
-        await call.watcher.close()
+from tests.kit.caller import Signer
+from tests.kit.house import House
 
 
 async def test_a_viewer_sees_the_picture_over_the_certificate_of_the_device(house: House, device: Signer) -> None:
@@ -123,16 +39,6 @@ async def test_a_viewer_whose_connection_ends_is_told_apart_from_one_that_is_end
 
     assert await call.ended == "privacy"
     assert house.sessions.viewer_of("a") is None
-
-
-async def test_a_picture_loss_indication_reaches_the_encoder(house: House, stream: Stream) -> None:
-    call = await house.watch("a")
-
-    (receiver,) = call.watcher.peer.getReceivers()
-    await receiver._send_rtcp_pli(next(iter(receiver.getSynchronizationSources())).source)
-    await call.watcher.see(10)
-
-    assert stream.keyframe_causes["pli"] >= 1
 
 
 async def test_a_caller_who_never_connects_is_let_go(house: House, stream: Stream) -> None:

@@ -1,119 +1,205 @@
-"""What leaves is what pylibsrtp itself would have made; and what srtp.py stands on in it."""
+"""What is protected in place, a burst at a time, against what pylibsrtp makes of the same packets one by one."""
 
 from __future__ import annotations
 
-import os
+import itertools
+from dataclasses import dataclass
 
 import pytest
-from pylibsrtp import Policy, Session
+from aiortc.rtp import RtpPacket
+from hypothesis import given
+from hypothesis import strategies as st
+from pylibsrtp import ERRORS, Policy, Session
+from pylibsrtp._binding import ffi, lib
 
-from agent.media.rtp import TRANSPORT_CC, Image, Layout
-from agent.webrtc import srtp
-from agent.webrtc.srtp import Protector
+from agent.media import annexb, rtp
+from agent.media.packetize import packetize
+from agent.media.rtp import Image, Layout
+from agent.webrtc.srtp import ProtectError, Protector
+from tests.kit.footage import nal, unit_of
 
-PROFILES = {
-    "cm": (Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 30, 10),
-    "gcm": (Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 28, 16),
-}
-SSRC, TIMESTAMP = 0x11223344, 0x55667788
+_IDS = {rtp.MID: 1, rtp.TRANSPORT_CC: 4, rtp.PLAYOUT_DELAY: 5}
+_SSRC, _RTX_SSRC = 0xCAFE0001, 0xCAFE0002
 
 
-class Bench:
-    """A protector, pylibsrtp with the same key, and a receiver of either."""
+@dataclass(frozen=True)
+class Profile:
+    """An SRTP profile: what its keys and tags measure."""
 
-    def __init__(self, profile: str, *, transport_cc: bool = True) -> None:
-        number, key_bytes, self.tag_bytes = PROFILES[profile]
-        key = os.urandom(key_bytes)
-        ids = {TRANSPORT_CC: 5} if transport_cc else {}
-        self.layout = Layout.of(96, ids, mid="0", playout_delay_ms=0, tag_bytes=self.tag_bytes)
-        policy = Policy(key=key, ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=number)
-        self.plain = Session(policy)
-        self.receiver = Session(Policy(key=key, ssrc_type=Policy.SSRC_ANY_INBOUND, srtp_profile=number))
-        self.protector = Protector(Session(policy), self.layout, SSRC)
+    number: int
+    key_bytes: int
+    tag_bytes: int
 
-    def image(self, count: int, size: int = 1_000, last_size: int = 700) -> Image:
-        head = bytes([0x90 if self.layout.extensions else 0x80, 96]) + bytes(10) + self.layout.extensions
-        sizes = [size] * (count - 1) + [last_size]
-        data = b"".join(
-            head + bytes(index + 1 for _ in range(size - len(head))) + bytes(self.tag_bytes)
-            for index, size in enumerate(sizes)
+    def session(self, ssrc_type: int) -> Session:
+        """Make a session as aiortc does; all have the same key."""
+        policy = Policy(key=bytes(range(self.key_bytes)), ssrc_type=ssrc_type, srtp_profile=self.number)
+        policy.allow_repeat_tx = True
+        policy.window_size = 1024
+        return Session(policy)
+
+    def sender(self) -> Session:
+        return self.session(Policy.SSRC_ANY_OUTBOUND)
+
+    def receiver(self) -> Session:
+        return self.session(Policy.SSRC_ANY_INBOUND)
+
+    def layout(self, ids: dict[str, int]) -> Layout:
+        return Layout.of(99, ids, mid="0", playout_delay_ms=0, tag_bytes=self.tag_bytes)
+
+
+_CM = Profile(Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 30, 10)
+_GCM = Profile(Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 28, 16)
+_GCM_256 = Profile(Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 44, 16)
+profiles = pytest.mark.parametrize("profile", [_CM, _GCM, _GCM_256], ids=["cm", "gcm", "gcm-256"])
+layouts = pytest.mark.parametrize(
+    "ids", [_IDS, {rtp.MID: 2, rtp.ABS_SEND_TIME: 3}, {}], ids=["transport-cc", "send time", "bare"]
+)
+
+
+def _images(layout: Layout, *sizes: int) -> list[Image]:
+    """Lay out a picture of NAL units of these sizes."""
+    units = [nal(annexb.IDR, size, seed=number) for number, size in enumerate(sizes)]
+    return list(rtp.images(packetize(unit_of(units), captured_at=0.0, published_at=1.0), layout))
+
+
+def _cut(wire: memoryview, image: Image) -> list[bytes]:
+    return [bytes(wire[at : at + image.stride]) for at in range(0, len(wire), image.stride)]
+
+
+def _written_out(
+    image: Image, index: int, layout: Layout, sequence: int, timestamp: int, transport_number: int
+) -> bytes:
+    """Fill in one packet by another project's hand, where the layout left it open."""
+    size = image.size if index < image.count - 1 else image.last_size
+    packet = bytearray(image.data[index * image.stride :][:size])
+    packet[:12] = RtpPacket(
+        payload_type=packet[1] & 0x7F,
+        marker=packet[1] >> 7,
+        sequence_number=sequence & 0xFFFF,
+        timestamp=timestamp,
+        ssrc=_SSRC,
+    ).serialize()
+    packet[0] |= rtp.EXTENSION if layout.extensions else 0
+    if layout.has_transport_cc:
+        packet[17:19] = (transport_number & 0xFFFF).to_bytes(2, "big")
+    return bytes(packet)
+
+
+@profiles
+@layouts
+def test_a_burst_is_byte_for_byte_what_pylibsrtp_makes_of_its_packets(profile: Profile, ids: dict[str, int]) -> None:
+    layout, one_by_one = profile.layout(ids), profile.sender()
+    protector = Protector(profile.sender(), layout, _SSRC)
+    sequence = 1000
+    for turn, image in enumerate(_images(layout, 20, 900, 20_000, 120_000)):
+        wire = protector.burst(
+            image, 0, image.count, sequence=sequence, timestamp=turn, transport_number=sequence + 65_000
         )
-        return Image(data, count, sizes[0] + self.tag_bytes, sizes[0], last_size)
+        for index, packet in enumerate(_cut(wire, image)):
+            plain = _written_out(image, index, layout, sequence, turn, sequence + 65_000)
+            assert packet == one_by_one.protect(plain)
+            sequence += 1
 
-    def burst(self, image: Image, first: int, count: int, sequence: int, number: int = 0) -> list[bytes]:
-        wire = bytes(
-            self.protector.burst(image, first, count, sequence=sequence, timestamp=TIMESTAMP, transport_number=number)
+
+@profiles
+@layouts
+def test_parts_of_a_burst_are_what_the_whole_of_it_would_be(profile: Profile, ids: dict[str, int]) -> None:
+    layout = profile.layout(ids)
+    (image,) = _images(layout, 30_000)
+    whole, parts = (Protector(profile.sender(), layout, _SSRC) for _ in range(2))
+    packets = _cut(whole.burst(image, 0, image.count, sequence=7, timestamp=9, transport_number=11), image)
+    made: list[bytes] = []
+    for first, count in [(0, 1), (1, 10), (11, image.count - 12), (image.count - 1, 1)]:
+        wire = parts.burst(image, first, count, sequence=7 + first, timestamp=9, transport_number=11 + first)
+        made += _cut(wire, image)
+
+    assert made == packets
+
+
+@profiles
+@given(size=st.integers(1, 1200), sequence=st.integers(0, 0x7FFF), timestamp=st.integers(0, 0xFFFF_FFFF))
+def test_a_lone_packet_of_any_size_is_what_pylibsrtp_makes_of_it(
+    profile: Profile, size: int, sequence: int, timestamp: int
+) -> None:
+    layout = profile.layout(_IDS)
+    packet = RtpPacket(payload_type=100, payload=b"\x05" * size).serialize()
+    packet = bytes([packet[0] | rtp.EXTENSION]) + packet[1:12] + layout.extensions + packet[12:]
+    image = Image(packet, 1, len(packet), len(packet), len(packet))
+
+    wire = Protector(profile.sender(), layout, _SSRC).packet(
+        packet, sequence=sequence, timestamp=timestamp, transport_number=3
+    )
+
+    plain = _written_out(image, 0, layout, sequence, timestamp, 3)
+    assert bytes(wire) == profile.sender().protect(plain)
+    assert profile.receiver().unprotect(bytes(wire)) == plain
+
+
+@profiles
+def test_a_receiver_reads_on_where_the_sequence_numbers_wrap(profile: Profile) -> None:
+    layout, receiver, one_by_one = profile.layout(_IDS), profile.receiver(), profile.sender()
+    protector = Protector(profile.sender(), layout, _SSRC)
+    (image,) = _images(layout, 40_000)
+    assert image.count > 30
+    sequence = 65_536 - image.count - 10
+    for turn in range(2000):  # twice around, in bursts that now and then lie across the wrap
+        wire = protector.burst(
+            image, 0, image.count, sequence=sequence & 0xFFFF, timestamp=turn, transport_number=sequence & 0xFFFF
         )
-        return [wire[at : at + image.stride] for at in range(0, len(wire), image.stride)]
+        packets = _cut(wire, image)
+        for index in range(image.count) if turn < 3 or turn > 1995 else (0, image.count - 1):
+            plain = _written_out(image, index, layout, sequence + index, turn, sequence + index)
+            assert receiver.unprotect(packets[index]) == plain
+        if turn < 3:
+            expected = [
+                one_by_one.protect(_written_out(image, index, layout, sequence + index, turn, sequence + index))
+                for index in range(image.count)
+            ]
+            assert packets == expected
+        sequence += image.count
 
-    def expected(self, image: Image, index: int, sequence: int, number: int = 0) -> bytes:
-        size = image.last_size if index == image.count - 1 else image.size
-        packet = bytearray(image.data[index * image.stride : index * image.stride + size])
-        packet[2:12] = (sequence & 0xFFFF).to_bytes(2, "big") + TIMESTAMP.to_bytes(4, "big") + SSRC.to_bytes(4, "big")
-        if self.layout.has_transport_cc:
-            packet[17:19] = (number & 0xFFFF).to_bytes(2, "big")
-        return self.plain.protect(bytes(packet))
-
-
-@pytest.fixture(params=PROFILES)
-def profile(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.mark.parametrize("transport_cc", [True, False])
-def test_a_burst_is_byte_by_byte_what_pylibsrtp_makes_of_its_packets(profile: str, transport_cc: bool) -> None:
-    bench = Bench(profile, transport_cc=transport_cc)
-    image = bench.image(20)
-
-    packets = bench.burst(image, 0, 20, sequence=100, number=65_530)
-
-    assert packets == [bench.expected(image, index, 100 + index, 65_530 + index) for index in range(20)]
-    assert len(packets[-1]) == 700 + bench.tag_bytes
+    assert sequence > 2 * 65_536
 
 
-def test_a_burst_may_leave_in_parts(profile: str) -> None:
-    bench = Bench(profile)
-    image = bench.image(20)
+@profiles
+def test_pictures_and_what_is_resent_share_a_key_under_two_names(profile: Profile) -> None:
+    layout, session, receiver = profile.layout(_IDS), profile.sender(), profile.receiver()
+    media, again = Protector(session, layout, _SSRC), Protector(session, layout, _RTX_SSRC)
+    (image,) = _images(layout, 5000)
+    lost = list(itertools.islice(_cut(media.burst(image, 0, 5, sequence=9, timestamp=1, transport_number=0), image), 2))
 
-    packets = [
-        packet
-        for first, count in ((0, 7), (7, 12), (19, 1))
-        for packet in bench.burst(image, first, count, sequence=first, number=first)
-    ]
+    wire = again.packet(rtp.resent(image, 1, layout, 100, 10), sequence=500, timestamp=1, transport_number=5)
 
-    assert packets == [bench.expected(image, index, index, index) for index in range(20)]
-
-
-def test_lone_packets_of_any_size_are_protected(profile: str) -> None:
-    bench = Bench(profile)
-    for sequence, size in enumerate(range(40, 1_200, 7)):
-        image = bench.image(1, last_size=size)
-
-        assert bench.burst(image, 0, 1, sequence=sequence) == [bench.expected(image, 0, sequence)]
+    original = RtpPacket.parse(receiver.unprotect(lost[1]))
+    resent = RtpPacket.parse(receiver.unprotect(bytes(wire)))
+    assert (original.ssrc, resent.ssrc) == (_SSRC, _RTX_SSRC)
+    assert resent.payload == (10).to_bytes(2, "big") + original.payload
 
 
-def test_a_receiver_follows_over_the_wrap_of_the_sequence_number(profile: str) -> None:
-    bench = Bench(profile)
-    image = bench.image(40)
-    for turn in range(4_000):
-        sequence = 30_000 + turn * 40
-        for packet in bench.burst(image, 0, 40, sequence=sequence & 0xFFFF):
-            plain = bench.receiver.unprotect(packet)
-        assert plain[2:4] == (sequence + 39 & 0xFFFF).to_bytes(2, "big")
+def test_what_libsrtp_refuses_is_an_error_that_says_its_number() -> None:
+    layout = _GCM.layout({})
+    protector = Protector(Session(), layout, _SSRC)  # without a key
+    (image,) = _images(layout, 100)
+
+    with pytest.raises(ProtectError, match=str(ERRORS.index("no appropriate context found"))):
+        protector.burst(image, 0, 1, sequence=1, timestamp=1, transport_number=0)
 
 
-def test_a_packet_by_itself_is_protected_as_well(profile: str) -> None:
-    bench = Bench(profile)
-    image = bench.image(3)
+def test_pylibsrtp_keeps_libsrtps_session_where_the_protector_takes_it() -> None:
+    session = _GCM.sender()
 
-    wire = bench.protector.packet(image.data[: image.size], sequence=9, timestamp=TIMESTAMP, transport_number=1)
+    assert hasattr(session, "_srtp"), "pylibsrtp.Session has no _srtp any more"
+    moved = "pylibsrtp.Session._srtp is no longer a pointer to libsrtp's session"
+    assert ffi.typeof(session._srtp) is ffi.typeof("srtp_t *"), moved
+    assert session._srtp[0] != ffi.NULL, moved
 
-    assert bytes(wire) == bench.expected(image, 0, 9, 1)
 
+def test_libsrtp_protects_in_place_with_the_arguments_that_the_protector_gives() -> None:
+    assert hasattr(lib, "srtp_protect"), "pylibsrtp._binding.lib has no srtp_protect any more"
+    protect = ffi.typeof(lib.srtp_protect)
 
-def test_pylibsrtp_has_libsrtp_where_it_is_called() -> None:
-    assert (
-        srtp.ffi.typeof(srtp.lib.srtp_protect).cname == "srtp_err_status_t(*)(struct srtp_ctx_t_ *, void *, int *)"
-    ), "pylibsrtp binds srtp_protect with other arguments"
-    session = Session()
-    assert srtp.ffi.typeof(session._srtp).cname == "struct srtp_ctx_t_ * *", "a session keeps its context elsewhere"
+    assert list(protect.args) == [ffi.typeof("srtp_t"), ffi.typeof("void *"), ffi.typeof("int *")], (
+        f"srtp_protect takes {protect.args} now"
+    )
+    assert protect.result is ffi.typeof("srtp_err_status_t"), f"srtp_protect returns {protect.result} now"
+    assert lib.srtp_err_status_ok == 0, "success is no longer 0"

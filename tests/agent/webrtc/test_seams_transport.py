@@ -1,0 +1,134 @@
+"""What seams.py stands on in the transports of aiortc and aioice: when a release moves it, this says what."""
+
+from __future__ import annotations
+
+import inspect
+from asyncio import selector_events
+
+import aioice.ice
+import aioice.turn
+import pylibsrtp
+import pytest
+from aiortc import (
+    RTCIceTransport,
+    RTCRtpTransceiver,
+)
+
+from agent.webrtc import seams
+from tests.kit.foundations import moved, takes
+from tests.kit.house import House
+
+
+@pytest.mark.parametrize("name", ["_tx_srtp", "_rx_srtp", "_ssl", "_role"])
+def test_a_dtls_transport_keeps_its_sessions_where_the_seam_reads_them(
+    transceiver: RTCRtpTransceiver, name: str
+) -> None:
+    assert name in vars(transceiver.sender.transport), moved(f"RTCDtlsTransport.{name}")
+
+
+async def test_once_dtls_stands_a_transport_has_srtp_sessions_both_ways(house: House) -> None:
+    await house.watch("a")
+
+    out = house.session("a").egress._out
+    assert out is not None
+    for name in ("_tx_srtp", "_rx_srtp"):
+        assert isinstance(getattr(out.transport, name), pylibsrtp.Session), moved(f"RTCDtlsTransport.{name}")
+
+
+def test_pylibsrtp_decrypts_reports_and_says_so_when_it_cannot() -> None:
+    assert takes(pylibsrtp.Session.unprotect_rtcp) == ["self", "packet"], moved("Session.unprotect_rtcp(packet)")
+    session = pylibsrtp.Session(pylibsrtp.Policy(key=bytes(30), ssrc_type=pylibsrtp.Policy.SSRC_ANY_INBOUND))
+
+    for forged in (b"\x80\xc8", b"\x80\xc8" + bytes(40)):
+        with pytest.raises(pylibsrtp.Error):
+            session.unprotect_rtcp(forged)
+    with pytest.raises(ValueError, match="too long"):
+        session.unprotect_rtcp(b"\x80\xc8" + bytes(2000))
+
+
+def test_the_role_in_dtls_is_set_where_the_seam_sets_it(transceiver: RTCRtpTransceiver) -> None:
+    transport = transceiver.sender.transport
+    assert hasattr(transport, "_set_role"), moved("RTCDtlsTransport._set_role()")
+
+    seams.answer_passively(transport)
+
+    assert transport._role == "server", moved("RTCDtlsTransport._role")
+
+
+def test_an_ice_transport_has_its_connection_where_the_seam_takes_it(transceiver: RTCRtpTransceiver) -> None:
+    ice = transceiver.sender.transport.transport
+
+    assert isinstance(ice, RTCIceTransport)
+    assert isinstance(getattr(ice, "_connection", None), aioice.Connection), moved("RTCIceTransport._connection")
+
+
+def test_aioice_hands_what_arrives_to_the_method_that_the_seam_replaces() -> None:
+    method = getattr(aioice.Connection, seams.DATA_RECEIVED, None)
+    assert method is not None, moved(f"aioice.Connection.{seams.DATA_RECEIVED}")
+
+    assert takes(method) == ["self", "data", "component"]
+    assert f"self.receiver.{seams.DATA_RECEIVED}(data, " in inspect.getsource(aioice.ice.StunProtocol.datagram_received)
+    assert not hasattr(aioice.Connection, "__slots__"), "a method of aioice.Connection cannot be replaced any more"
+
+
+async def test_reports_are_taken_at_once_and_all_else_goes_aiortcs_way(transceiver: RTCRtpTransceiver) -> None:
+    transport, taken = transceiver.sender.transport, list[bytes]()
+    key = bytes(range(30))
+    viewer = pylibsrtp.Session(pylibsrtp.Policy(key=key, ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND))
+    report = viewer.protect_rtcp(b"\x81\xce\0\x02" + bytes(8))
+    connection = transport.transport._connection
+    seams.on_rtcp(transport, taken.append)
+
+    connection.data_received(report, 1)  # before DTLS stands there is no key to read it
+    transport._rx_srtp = pylibsrtp.Session(pylibsrtp.Policy(key=key, ssrc_type=pylibsrtp.Policy.SSRC_ANY_INBOUND))
+    for data in (
+        report,
+        b"\x80",
+        b"\x80\xc8forged",
+        b"\x80\xc8" + bytes(2000),
+        b"\x80\x60" + bytes(30),
+        b"\x16\xfe\xfddtls",
+        b"",
+    ):
+        connection.data_received(data, 1)
+
+    assert taken == [b"\x81\xce\0\x02" + bytes(8)]
+    queue = connection._queue
+    assert [queue.get_nowait()[0] for _ in range(queue.qsize())] == [b"\x16\xfe\xfddtls", b""]
+
+
+async def test_the_nominated_pair_says_its_socket_and_its_peer(house: House) -> None:
+    call = await house.watch("a")
+    out = house.session("a").egress._out
+    assert out is not None
+    connection = out.transport.transport._connection
+    assert isinstance(getattr(connection, "_nominated", None), dict), moved("aioice.Connection._nominated")
+
+    pair = seams.nominated(out.transport)
+
+    assert isinstance(pair, aioice.ice.CandidatePair), moved("the pair of component 1")
+    (receiver,) = call.watcher.peer.getReceivers()
+    theirs = seams.nominated(receiver.transport)
+    assert theirs is not None
+    assert pair.remote_addr[1] == theirs.protocol.transport.get_extra_info("sockname")[1]
+    path = seams.path(pair)
+    assert path.way == "gso"
+    path.close()
+    assert pair.protocol.transport.get_extra_info("socket").fileno() >= 0, "the path closed aioice's own socket"
+
+
+def test_before_ice_has_a_path_there_is_no_nominated_pair(transceiver: RTCRtpTransceiver) -> None:
+    assert seams.nominated(transceiver.sender.transport) is None
+
+
+def test_a_relayed_transport_has_no_socket_and_is_sent_through() -> None:
+    transport = aioice.turn.TurnTransport(None)  # type: ignore[arg-type]  # what it says needs no server
+
+    assert transport.get_extra_info("socket") is None, "aioice's relay names a socket now, which is not the viewer's"
+    assert takes(transport.sendto) == ["data", "addr"]
+
+
+def test_asyncio_takes_the_size_of_its_buffer_from_where_the_seam_sets_it() -> None:
+    source = inspect.getsource(selector_events._SelectorDatagramTransport._read_ready)
+
+    assert f"recvfrom(self.{seams.MAX_SIZE})" in source, moved("the size of asyncio's buffer for datagrams")
