@@ -37,6 +37,11 @@ class Layout:
     has_transport_cc: bool
     send_time_at: int | None  # where in a packet abs-send-time stands
 
+    @property
+    def overhead_bytes(self) -> int:
+        """Count what a packet has beyond its payload, which sender reports leave out (RFC 3550, section 6.4.1)."""
+        return HEADER + len(self.extensions) + self.tag_bytes
+
     @classmethod
     def of(cls, payload_type: int, ids: dict[str, int], *, mid: str, playout_delay_ms: int, tag_bytes: int) -> Layout:
         """Lay out packets for the negotiated extensions: `ids` are theirs, by URI. One beyond 1 to 14 is left out."""

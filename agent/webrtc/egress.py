@@ -211,7 +211,7 @@ class Egress:
         self._resends.sent(Sent(sequence, image, first, count, self._timestamp, now))
         if out.layout.has_transport_cc:
             self._bandwidth.sent(number, count, image.stride, now)
-        out.sender.sent(packets=count, octets=len(wire))
+        out.sender.sent(packets=count, octets=len(wire) - count * out.layout.overhead_bytes)
         self.counts.sent += count
         try:
             assert self._path is not None  # noqa: S101  # _drain found it

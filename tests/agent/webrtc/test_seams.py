@@ -139,7 +139,9 @@ async def test_what_was_sent_and_taken_goes_into_sender_reports_and_statistics(h
 
     (sent,) = [entry for entry in stats.values() if entry.type == "outbound-rtp"]
     assert sent.packetsSent == house.session("a").egress.counts.sent
-    assert sent.bytesSent > 0
+    told = next(report.sender_info for report in call.watcher.reports if report.sender_info.packet_count)
+    payloads = [len(packet.payload) for packet in call.watcher.media[: told.packet_count]]
+    assert told.octet_count == sum(payloads)
 
 
 async def test_a_round_trip_is_known_from_the_report_on_our_last_report(transceiver: RTCRtpTransceiver) -> None:
