@@ -45,7 +45,7 @@ $(VENV)/.demo: pyproject.toml $(VENV)/bin/python
 	@$(PIP) install --editable '.[device,fleet]'
 	@touch $@
 
-$(VENV)/.test: pyproject.toml tests/needs.sh $(VENV)/bin/python
+$(VENV)/.test: pyproject.toml tests/needs.sh tests/kit/debian.sh $(VENV)/bin/python
 	@tests/needs.sh
 	@echo 'Installing what the tests need.'
 	@$(PIP) install --upgrade 'pip>=25.1'
