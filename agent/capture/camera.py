@@ -112,9 +112,10 @@ class Camera:
 
     def set_bitrate(self, bitrate_bps: int, stream: StreamName = "main") -> None:
         """Aim at `bitrate_bps`, in this run and in those to come."""
-        self._bitrates[stream] = bitrate_bps
-        if self._run is not None:
-            self._run.set_bitrate(bitrate_bps, stream)
+        if bitrate_bps != self._bitrates.get(stream):
+            self._bitrates[stream] = bitrate_bps
+            if self._run is not None:
+                self._run.set_bitrate(bitrate_bps, stream)
 
     def want_sub(self, wanted: bool) -> None:
         """Have the second encode or not, in this run and in those to come."""

@@ -22,10 +22,10 @@ class Encoders(Protocol):
         """Say whether there is a second, smaller encode."""
 
     def want_sub(self, wanted: bool) -> None:
-        """Have the second encode or not."""
+        """Have the second encode or not; harmless when it is so already."""
 
     def set_bitrate(self, bitrate_bps: int, stream: StreamName) -> None:
-        """Aim at this from the next picture on."""
+        """Aim at this from the next picture on; harmless when it is so already."""
 
 
 class Adaptation:
@@ -46,7 +46,6 @@ class Adaptation:
         self._encoders = encoders
         self._now = now
         self._watched = asyncio.Event()
-        self._bitrates: dict[StreamName, int] = {}
 
     def watched(self, viewers: int) -> None:
         """Take note of how many watch; with nobody there is nothing to look at."""
@@ -65,10 +64,7 @@ class Adaptation:
     def _adapt(self) -> None:
         decision = self._rates.decide(self._sessions.rates(), self._now(), has_sub=self._encoders.has_sub)
         self._encoders.want_sub("sub" in decision.streams.values())
-        wanted: dict[StreamName, int] = {"main": decision.main_bps, "sub": decision.sub_bps}
-        for name, bitrate_bps in wanted.items():
-            if self._bitrates.get(name) != bitrate_bps:
-                self._bitrates[name] = bitrate_bps
-                self._encoders.set_bitrate(bitrate_bps, name)
+        self._encoders.set_bitrate(decision.main_bps, "main")
+        self._encoders.set_bitrate(decision.sub_bps, "sub")
         for sid, name in decision.streams.items():
             self._sessions.watch(sid, self._streams[name])
