@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import secrets
@@ -19,6 +20,7 @@ from viewer.fleet import tls
 from viewer.options import AppOptions
 
 _TIMEOUT_S: Final = 10.0
+_AGAIN_S: Final = 2.0  # a broker that takes in an app's rights only now has dropped the status, and says nothing
 _QUEUED: Final = 64  # messages that wait here; one more is dropped, and a call that misses it ends in time
 
 
@@ -39,6 +41,7 @@ class App:
         self._client = client
         self._device = device
         self._messages = aiter(client.messages)
+        self._heard = False
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -55,9 +58,9 @@ class App:
             raise Fault("unreachable", f"The broker {host}:{port} cannot be used: {error}.") from error
         try:
             app = cls(client, device)
-            for topic in (topics.reply(device, options.name), topics.status(device)):
-                with _told_plainly():
-                    await client.subscribe(topic, qos=1)
+            with _told_plainly():
+                await client.subscribe(topics.reply(device, options.name), qos=1)
+                await app._ask_for_status()
             yield app
         finally:
             with contextlib.suppress(aiomqtt.MqttError):
@@ -72,9 +75,19 @@ class App:
         """Wait for the next message of the device. Errors: Fault."""
         with _told_plainly():
             while True:
-                payload = (await anext(self._messages)).payload
+                try:
+                    async with asyncio.timeout(None if self._heard else _AGAIN_S):
+                        payload = (await anext(self._messages)).payload
+                except TimeoutError:
+                    await self._ask_for_status()
+                    continue
+                self._heard = True
                 if isinstance(payload, bytes) and len(payload) <= MAX_MESSAGE:
                     return payload
+
+    async def _ask_for_status(self) -> None:
+        """Have the retained status sent; each subscription does that again (MQTT 5, section 3.8.4)."""
+        await self._client.subscribe(topics.status(self._device), qos=1)
 
 
 async def _connected(host: str, port: int, context: ssl.SSLContext) -> aiomqtt.Client:

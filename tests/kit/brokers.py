@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -69,6 +70,12 @@ class RunningBroker:
             **more,
         )
 
+    def reload(self, apps: Sequence[str]) -> None:
+        """Have the running mosquitto take in rules for these apps."""
+        assert self.process is not None
+        _files(self.fleet, apps, ())
+        self.process.send_signal(signal.SIGHUP)
+
     async def lets_in(self, tls: ssl.SSLContext) -> bool:
         """Whether the broker accepts a client with this TLS context: whether it answers CONNECT with 0 (MQTT 3.1.1)."""
         connect = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01x"
@@ -97,7 +104,12 @@ async def mosquitto(
     fleet: Fleet, apps: Sequence[str] = (), withdrawn: Sequence[int] = ()
 ) -> AsyncIterator[RunningBroker]:
     """The real mosquitto with the files that the fleet writes for it."""
-    path = write_broker_files(
+    async with started(_files(fleet, apps, withdrawn), fleet) as broker:
+        yield broker
+
+
+def _files(fleet: Fleet, apps: Sequence[str], withdrawn: Sequence[int]) -> Path:
+    return write_broker_files(
         fleet,
         apps=apps,
         withdrawn=withdrawn,
@@ -105,8 +117,6 @@ async def mosquitto(
         address="127.0.0.1",
         user="root" if os.geteuid() == 0 else None,
     )
-    async with started(path, fleet) as broker:
-        yield broker
 
 
 @contextlib.asynccontextmanager

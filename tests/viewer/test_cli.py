@@ -143,8 +143,11 @@ def test_a_person_and_an_app_record_what_the_camera_sends(box: Box, tmp_path: Pa
 def test_ctrl_c_finishes_the_file(box: Box, tmp_path: Path) -> None:
     process = start(*box.over_tls(), "--record", str(tmp_path / "out.mp4"))
     assert process.stderr is not None
-    while "fps" not in (line := process.stderr.readline()):
-        assert line, "the viewer ended"
+    said = ""
+    while "fps" not in said:
+        line = process.stderr.readline()
+        assert line, f"the viewer ended: {said}"
+        said += line
 
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=20)

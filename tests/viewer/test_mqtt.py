@@ -71,6 +71,20 @@ async def test_one_app_watches_two_cameras_at_once(broker: RunningBroker) -> Non
             assert await way.receive() == b"status"
 
 
+async def test_an_app_whose_rights_the_broker_takes_in_late_hears_the_status_all_the_same(tmp_path: Path) -> None:
+    fleet = make_fleet(tmp_path / "fleet")
+    async with mosquitto(fleet) as broker, broker.client(Role.DEVICE, DEVICE) as device:
+        await device.publish(topics.status(DEVICE), b"status", qos=1, retain=True)
+        async with App.connect(app(broker), root(broker), DEVICE) as way:
+            heard = asyncio.create_task(way.receive())
+            assert await asyncio.wait({heard}, timeout=0.5) == (set(), {heard})  # mosquitto grants, and gives nothing
+
+            broker.reload(apps=["door"])
+
+            async with asyncio.timeout(10):
+                assert await heard == b"status"
+
+
 async def test_a_broker_that_goes_away_is_a_fault(broker: RunningBroker) -> None:
     async with App.connect(app(broker), root(broker), DEVICE) as way:
         if broker.process is not None:
