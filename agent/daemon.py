@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import secrets
 import time
 from collections.abc import Callable, Coroutine
@@ -51,9 +52,10 @@ class Daemon:
         self._device = self._keeper.current.device_id
         self._camera_state_since = loop.time()
         root = EstClient(config.identity).root
+        origin = random.getrandbits(32)  # of RTP timestamps (RFC 3550, section 5.1)
         streams: dict[StreamName, Stream] = {
-            "main": Stream("main", ask=lambda: self._camera.request_keyframe("main")),
-            "sub": Stream("sub", ask=lambda: self._camera.request_keyframe("sub")),
+            "main": Stream("main", ask=lambda: self._camera.request_keyframe("main"), sent=self._read, origin=origin),
+            "sub": Stream("sub", ask=lambda: self._camera.request_keyframe("sub"), origin=origin),
         }
         self._camera = Camera(config.camera, Choice(config.camera), streams, on_state=self._on_camera)
         self._panel = Panel(config.panel, self._on_privacy)
@@ -151,6 +153,9 @@ class Daemon:
         )
 
     # What the parts tell each other.
+
+    def _read(self) -> None:
+        self._sessions.read()
 
     def _on_camera(self, state: State) -> None:
         self._camera_state_since = asyncio.get_running_loop().time()

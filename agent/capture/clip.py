@@ -24,6 +24,8 @@ _CHECKED_PICTURES = 300
 _LONGEST_PAUSE_US = 10_000_000
 # Later than this, the rest is played later too, instead of in a burst.
 _LATE_S = 0.5
+# Pictures that are read from the file at a time.
+_READ_AHEAD = 10
 
 
 class Clip:
@@ -87,7 +89,7 @@ class Clip:
             with self._open() as container:
                 period_us = round(1_000_000 / _rate(container.streams.video[0]))
                 before_us: int | None = None
-                for at_us, units in self._pictures(container):
+                for at_us, units in _read_ahead(self._pictures(container)):
                     if self._stopped.is_set():
                         return
                     if self._keyframe_wanted and not _is_idr(units):
@@ -143,6 +145,12 @@ class Clip:
             f"{self._path} {reason}; make one that will do: "
             f"ffmpeg -i {source} -an -c:v libx264 -profile:v baseline -g 60 {target}"
         )
+
+
+def _read_ahead(pictures: Iterator[tuple[int, list[bytes]]]) -> Iterator[tuple[int, list[bytes]]]:
+    """Read some pictures at a time: for one alone the processor is woken, and its caches are cold."""
+    while some := list(itertools.islice(pictures, _READ_AHEAD)):
+        yield from some
 
 
 def _rate(video: av.VideoStream) -> Fraction:

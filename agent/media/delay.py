@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from operator import mul
 from typing import Final, Literal
+
+from agent.media.line import Line
 
 Usage = Literal["normal", "over", "under"]
 
@@ -55,8 +55,8 @@ class DelayTrend:
         self._group_began_ms = 0.0
         self._origin: tuple[float, float] | None = None
         self._smoothed_ms = 0.0
-        self._times: deque[float] = deque(maxlen=WINDOW)
-        self._delays: deque[float] = deque(maxlen=WINDOW)
+        self._last_ms = 0.0  # when the last sample arrived
+        self._line = Line(WINDOW)
         self._above_ms = -1.0  # how long the trend has been above the threshold; below 0 it is not
 
     def add(self, sent_ms: float, arrived_ms: float) -> None:
@@ -80,9 +80,8 @@ class DelayTrend:
 
     def _restart(self) -> None:
         self.usage, self.trend = "normal", 0.0
-        self._origin, self._smoothed_ms, self._above_ms = None, 0.0, -1.0
-        self._times.clear()
-        self._delays.clear()
+        self._origin, self._smoothed_ms, self._last_ms, self._above_ms = None, 0.0, 0.0, -1.0
+        self._line = Line(WINDOW)
 
     def _sample(self, sent_ms: float, arrived_ms: float) -> None:
         if self._origin is None:
@@ -90,18 +89,11 @@ class DelayTrend:
         time_ms = arrived_ms - self._origin[1]
         delay_ms = time_ms - (sent_ms - self._origin[0])
         self._smoothed_ms = SMOOTHING * self._smoothed_ms + (1 - SMOOTHING) * delay_ms
-        step_ms = time_ms - self._times[-1] if self._times else 0.0
-        self._times.append(time_ms)
-        self._delays.append(self._smoothed_ms)
-        if len(self._times) >= _LEAST_GROUPS:
-            self._detect(self._slope() * GAIN * len(self._times) / WINDOW, step_ms)
-
-    def _slope(self) -> float:
-        """Fit a line by least squares."""
-        times, delays, number = self._times, self._delays, len(self._times)
-        mean_ms = sum(times) / number
-        spread = sum(map(mul, times, times)) - number * mean_ms * mean_ms
-        return (sum(map(mul, times, delays)) - mean_ms * sum(delays)) / spread if spread > 1.0 else 0.0
+        step_ms = time_ms - self._last_ms
+        self._last_ms = time_ms
+        self._line.add(time_ms, self._smoothed_ms)
+        if (number := len(self._line)) >= _LEAST_GROUPS:
+            self._detect(self._line.slope() * GAIN * number / WINDOW, step_ms)
 
     def _detect(self, trend: float, step_ms: float) -> None:
         if trend > self.threshold:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final
 
 HEALTHY_BPS: Final = 40_000_000
@@ -12,6 +13,9 @@ HEADROOM: Final = 2.5
 
 AHEAD_S: Final = 0.005
 """What may leave at once: at 40 Mbit/s 25 kB, so that all but keyframes go in one piece."""
+
+STEP_S: Final = 0.0025
+"""Half of AHEAD_S, so that no bucket runs empty while its viewer waits."""
 
 
 class Pacer:
@@ -30,8 +34,11 @@ class Pacer:
         self._drained_at = max(self._drained_at, now) + size_bytes * 8 / pace_bps
 
     def next_at(self) -> float:
-        """Say when half of the bucket is empty again, in monotonic seconds."""
-        return self._drained_at - AHEAD_S / 2
+        """Say when at least half of the bucket is empty again, in monotonic seconds.
+
+        It is one of the moments that all viewers share, STEP_S apart: a waking for all costs less than one for each.
+        """
+        return ceil((self._drained_at - AHEAD_S / 2) / STEP_S) * STEP_S
 
 
 def pace_bps(estimate_bps: int | None, full_bps: int) -> float:

@@ -28,11 +28,12 @@ class Packetized:
     """An access unit as RTP payloads.
 
     `bursts` are consecutive payloads of one size each, but for the last of a burst, which may be shorter: what one
-    system call can send. `captured_at` and `published_at` are monotonic seconds. `images` keeps what `rtp.images`
-    made of the bursts, by layout.
+    system call can send. `timestamp` is RTP's; `captured_at` and `published_at` are monotonic seconds. `images` keeps
+    what `rtp.images` made of the bursts, by layout.
     """
 
     unit: AccessUnit
+    timestamp: int
     captured_at: float
     published_at: float
     bursts: tuple[tuple[bytes, ...], ...]
@@ -49,9 +50,9 @@ class Packetized:
         return self.unit.stream
 
 
-def packetize(unit: AccessUnit, *, captured_at: float, published_at: float) -> Packetized:
+def packetize(unit: AccessUnit, *, timestamp: int, captured_at: float, published_at: float) -> Packetized:
     """Cut `unit` into payloads: STAP-A for parameter sets, FU-A for what is large. Errors: MalformedH264."""
-    return Packetized(unit, captured_at, published_at, tuple(_bursts(annexb.nal_units(unit.data))))
+    return Packetized(unit, timestamp, captured_at, published_at, tuple(_bursts(annexb.nal_units(unit.data))))
 
 
 def _bursts(units: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:

@@ -24,12 +24,22 @@ class Viewer(Protocol):
 class Stream:
     """Cuts access units into packets, once, and hands them to all viewers. Times (`now`) are monotonic seconds.
 
-    `ask` asks the encoder for a keyframe. What came since the last keyframe is kept while that is younger than
-    KEYFRAME_QUIET_S: who joins then is served from it, where the encoder would not be asked so soon again.
+    `ask` asks the encoder for a keyframe; `sent` is called when a picture has been handed to everyone. What came since
+    the last keyframe is kept while that is younger than KEYFRAME_QUIET_S: who joins then is served from it, where the
+    encoder would not be asked so soon again. RTP timestamps are the same for all viewers: 90 kHz from `origin` on.
     """
 
-    def __init__(self, name: StreamName = "main", *, ask: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: StreamName = "main",
+        *,
+        ask: Callable[[], None],
+        sent: Callable[[], None] = lambda: None,
+        origin: int = 0,
+    ) -> None:
         self.name: Final = name
+        self._sent = sent
+        self._origin = origin
         self.keyframe_causes: Counter[str] = Counter()
         self.keyframes_asked = 0
         self._ask = ask
@@ -80,12 +90,14 @@ class Stream:
         if not self._viewers:
             self._recent.clear()
             return
-        packetized = packetize(unit, captured_at=captured_at, published_at=now)
+        timestamp = self._origin + unit.pts_us * 9 // 100 & 0xFFFF_FFFF
+        packetized = packetize(unit, timestamp=timestamp, captured_at=captured_at, published_at=now)
         self._remember(packetized, now)
         for viewer in tuple(self._viewers):
             if viewer.take(packetized, now):
                 self.request_keyframe("overflow", now)
         self._ask_if_quiet(now)
+        self._sent()
 
     def _remember(self, packetized: Packetized, now: float) -> None:
         if packetized.unit.keyframe:

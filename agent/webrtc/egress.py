@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -18,9 +17,10 @@ from agent.media.feed import Feed
 from agent.media.pacing import Pacer, pace_bps
 from agent.media.packetize import Packetized
 from agent.media.resend import Resends, Sent
-from agent.media.rtp import Image, Layout, images, resent
+from agent.media.rtp import Image, Layout, Retransmission, images, resent
 from agent.media.stream import Stream
 from agent.webrtc import seams
+from agent.webrtc.inbox import Inbox
 from agent.webrtc.path import Path
 from agent.webrtc.srtp import Protector
 
@@ -44,11 +44,10 @@ class _Out:
     """What a connection that stands is sent through."""
 
     transport: RTCDtlsTransport
-    sender: seams.Sender
     layout: Layout
-    media: Protector
-    rtx: Protector | None
-    rtx_payload_type: int
+    protector: Protector
+    rtx_payload_type: int | None
+    rtx_ssrc: int
 
 
 class Egress:
@@ -57,9 +56,12 @@ class Egress:
     It is subscribed before the connection stands: what comes until then is queued, under the feed's drop rule.
     """
 
-    def __init__(self, stream: Stream, bandwidth: Bandwidth, *, playout_delay_ms: int, full_bps: int) -> None:
+    def __init__(
+        self, stream: Stream, bandwidth: Bandwidth, inbox: Inbox, *, playout_delay_ms: int, full_bps: int
+    ) -> None:
         self.counts = Counts()
         self.stream = stream
+        self._inbox = inbox
         self._bandwidth = bandwidth
         self._playout_delay_ms = playout_delay_ms
         self._full_bps = full_bps
@@ -77,7 +79,9 @@ class Egress:
         # In the lower half, so that the rollover counter is never guessed wrong (RFC 3711, section 3.3.1).
         self._sequence, self._rtx_sequence = random.randrange(0x8000), random.randrange(0x8000)  # noqa: S311
         self._transport_number = 0
-        self._origin, self._ticks, self._timestamp = random.getrandbits(32), -1, 0
+        self._timestamp: int | None = None  # of the last picture
+        self._captured_at = 0.0
+        self._octets = 0  # of payload (RFC 3550, section 6.4.1)
         self._told_at = 0.0
 
     @property
@@ -99,21 +103,25 @@ class Egress:
         """Begin to take pictures."""
         self.stream.subscribe(self, self._loop.time())
 
-    def connect(self, transport: RTCDtlsTransport, sender: seams.Sender, agreed: seams.Negotiated) -> None:
+    def connect(self, transport: RTCDtlsTransport, agreed: seams.Negotiated) -> None:
         """Begin to send: DTLS stands."""
         layout = Layout.of(
             agreed.payload_type,
             agreed.extension_ids,
+            ssrc=agreed.ssrc,
             mid=agreed.mid,
             playout_delay_ms=self._playout_delay_ms,
             tag_bytes=agreed.tag_bytes,
         )
-        session, rtx = transport._tx_srtp, None
-        if agreed.rtx_payload_type is not None:
-            rtx = Protector(session, layout, agreed.rtx_ssrc)
-        media = Protector(session, layout, agreed.ssrc)
-        self._out = _Out(transport, sender, layout, media, rtx, agreed.rtx_payload_type or 0)
+        protector = Protector(transport._tx_srtp, layout)
+        self._out = _Out(transport, layout, protector, agreed.rtx_payload_type, agreed.rtx_ssrc)
         self._drain()
+
+    def progress(self) -> seams.Progress | None:
+        """Say what sender reports say; None before the first picture."""
+        if self._timestamp is None:
+            return None
+        return seams.Progress(self.counts.sent, self._octets, self._timestamp, self._captured_at)
 
     def watch(self, stream: Stream) -> None:
         """Go over to another stream of the same camera, at its next keyframe."""
@@ -158,6 +166,8 @@ class Egress:
         """Send again what a NACK asks for, as far as its budget goes; what is gone only a keyframe makes good."""
         if self._resends.gone(lost):
             self.stream.request_keyframe("nack", now)
+        if self._path is not None:
+            self._path.hurry()
         rate_bps = self._bandwidth.estimate_bps or self._full_bps
         for sent, index in self._resends.wanted(lost, round_trip_s=round_trip_s, rate_bps=rate_bps, now=now):
             self.counts.resent += self._again(sent, index, now)
@@ -173,7 +183,7 @@ class Egress:
         if out is None or not self._find_path(out):
             return
         pace = pace_bps(self._bandwidth.estimate_bps, self._full_bps)
-        while self._images or self._begin(out, now):
+        while self._images or self._begin(out):
             room = self._pacer.room(pace, now)
             if room <= 0:
                 self._timer = self._loop.call_at(self._pacer.next_at(), self._drain)
@@ -188,33 +198,32 @@ class Egress:
                 self._images.popleft()
                 self._first = 0
 
-    def _begin(self, out: _Out, now: float) -> bool:
+    def _begin(self, out: _Out) -> bool:
         packetized = self._feed.pop()
         if packetized is None:
             return False
         self._images.extend(images(packetized, out.layout))
         if packetized.unit.keyframe:
             self._resends.keyframe(self._sequence)
-        # Another stream's keyframe may be of the picture that was sent already: timestamps rise all the same.
-        self._ticks = max(packetized.unit.pts_us * 9 // 100, self._ticks + 1)
-        self._timestamp = self._origin + self._ticks & 0xFFFF_FFFF
-        out.sender.captured(time.time() - (now - packetized.captured_at), self._timestamp)
+        last, timestamp = self._timestamp, packetized.timestamp
+        if last is not None and not 0 < timestamp - last & 0xFFFF_FFFF < 0x8000_0000:
+            # Another stream's keyframe may be of the picture that was sent already: timestamps rise all the same.
+            timestamp = last + 1 & 0xFFFF_FFFF
+        self._timestamp, self._captured_at = timestamp, packetized.captured_at
         return True
 
     def _send(self, out: _Out, image: Image, first: int, count: int, now: float) -> bool:
         """Send a burst; False when the socket is full, and the viewer starts again at a keyframe."""
-        sequence, number = self._sequence, self._transport_number
-        wire = out.media.burst(
-            image, first, count, sequence=sequence, timestamp=self._timestamp, transport_number=number
-        )
+        sequence, number, timestamp = self._sequence, self._transport_number, self._timestamp
+        assert timestamp is not None and self._path is not None  # noqa: S101, PT018  # _begin and _find_path saw to it
+        wire = out.protector.burst(image, first, count, sequence=sequence, timestamp=timestamp, transport_number=number)
         self._sequence, self._transport_number = sequence + count & 0xFFFF, number + count & 0xFFFF
-        self._resends.sent(Sent(sequence, image, first, count, self._timestamp, now))
+        self._resends.sent(Sent(sequence, image, first, count, timestamp, now))
         if out.layout.has_transport_cc:
             self._bandwidth.sent(number, count, image.stride, now)
-        out.sender.sent(packets=count, octets=len(wire) - count * out.layout.overhead_bytes)
         self.counts.sent += count
+        self._octets += len(wire) - count * out.layout.overhead_bytes
         try:
-            assert self._path is not None  # noqa: S101  # _drain found it
             self._path.send(wire, image.stride)
         except BlockingIOError:
             self._images.clear()
@@ -230,12 +239,11 @@ class Egress:
     def _again(self, sent: Sent, index: int, now: float) -> int:
         """Send one packet again; gives how many left."""
         out, path = self._out, self._path
-        if out is None or out.rtx is None or path is None:
+        if out is None or out.rtx_payload_type is None or path is None:
             return 0
-        lost = sent.sequence + index - sent.first & 0xFFFF
-        packet = resent(sent.image, index, out.layout, out.rtx_payload_type, lost)
-        number = self._transport_number
-        wire = out.rtx.packet(packet, sequence=self._rtx_sequence, timestamp=sent.timestamp, transport_number=number)
+        lost, number = sent.sequence + index - sent.first & 0xFFFF, self._transport_number
+        again = Retransmission(out.rtx_payload_type, out.rtx_ssrc, self._rtx_sequence, sent.timestamp, number, lost)
+        wire = out.protector.packet(resent(sent.image, index, out.layout, again))
         self._rtx_sequence, self._transport_number = self._rtx_sequence + 1 & 0xFFFF, number + 1 & 0xFFFF
         if out.layout.has_transport_cc:
             self._bandwidth.sent(number, 1, len(wire), now)
@@ -251,7 +259,7 @@ class Egress:
         if pair is not None and pair is not self._pair:
             if self._path is not None:
                 self._path.close()
-            self._pair, self._path = pair, seams.path(pair)
+            self._pair, self._path = pair, seams.path(pair, self._inbox)
         return pair is not None
 
     def _fell_behind(self, now: float) -> None:

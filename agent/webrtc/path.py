@@ -8,6 +8,8 @@ import struct
 from collections.abc import Callable
 from typing import Final, Literal
 
+from agent.webrtc.inbox import Inbox
+
 _UDP_SEGMENT: Final = 103  # linux/udp.h; Python has no name for it
 _NO_SEGMENTATION: Final = frozenset({errno.EIO, errno.EINVAL, errno.EOPNOTSUPP, errno.EMSGSIZE})
 
@@ -22,9 +24,19 @@ class Path:
     the network device refused bursts, and "relay" packet by packet through TURN.
     """
 
-    def __init__(self, sock: socket.socket | None, address: Address, relay: Callable[[bytes, Address], None]) -> None:
-        """`sock` is None for a relay; it is closed with the path."""
+    def __init__(
+        self,
+        sock: socket.socket | None,
+        address: Address,
+        relay: Callable[[bytes, Address], None],
+        *,
+        inbox: Inbox | None = None,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`sock` is None for a relay; it is closed with the path. `inbox` is what reads it, if that is not asyncio."""
         self.way: Way = "relay" if sock is None else "gso"
+        self._inbox = inbox
+        self._on_close = on_close
         self._socket = sock
         self._address = address
         self._relay = relay
@@ -45,10 +57,19 @@ class Path:
         else:
             self._send_each(self._socket, packets, stride)
 
+    def hurry(self) -> None:
+        """Have what the viewer sends read at once for a while."""
+        if self._inbox is not None and self._socket is not None:
+            self._inbox.hurry(self._socket)
+
     def close(self) -> None:
         """Let go of the socket. Harmless twice."""
-        if self._socket is not None:
-            self._socket.close()
+        if self._socket is None or self._socket.fileno() < 0:
+            return
+        if self._inbox is not None:
+            self._inbox.leave(self._socket)
+        self._socket.close()
+        self._on_close()
 
     def _send_burst(self, sock: socket.socket, packets: memoryview, stride: int) -> None:
         control = self._control.get(stride)

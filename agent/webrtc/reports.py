@@ -9,23 +9,27 @@ from agent.media import rtcp
 from agent.media.bandwidth import Bandwidth
 from agent.media.transport_cc import MalformedFeedback
 from agent.webrtc.egress import Egress
+from agent.webrtc.inbox import Inbox
 from agent.webrtc.seams import Sender
 
 
 class Reports:
     """Takes each compound RTCP packet of one viewer, decrypted."""
 
-    def __init__(self, egress: Egress, sender: Sender, bandwidth: Bandwidth, *, now: Callable[[], float]) -> None:
+    def __init__(
+        self, egress: Egress, sender: Sender, bandwidth: Bandwidth, inbox: Inbox, *, now: Callable[[], float]
+    ) -> None:
         self.malformed = 0
         self.round_trip_s: float | None = None
         self._egress = egress
         self._sender = sender
         self._bandwidth = bandwidth
+        self._inbox = inbox
         self._now = now
 
     def take(self, data: bytes) -> None:
         """Act on all that stands in `data`; what is malformed is counted and costs no more."""
-        now = self._now()
+        now = self._now() - self._inbox.age_s
         try:
             for feedback in rtcp.parse(data):
                 self._act(feedback, now)
@@ -41,11 +45,11 @@ class Reports:
             case rtcp.KeyframeRequest(ssrc, cause) if ssrc == self._sender._ssrc:
                 self._egress.stream.request_keyframe(cause, now)
             case rtcp.ReferenceTime():
-                self._sender.asked(feedback)
+                self._sender.asked(feedback, now)
             case rtcp.Remb(bitrate_bps):
                 self._bandwidth.remb(bitrate_bps, now)
             case rtcp.Report(ssrc, fraction_lost, lsr, dlsr_s) if ssrc == self._sender._ssrc:
-                round_trip_s = self._sender.round_trip_s(lsr, dlsr_s, time.time())
+                round_trip_s = self._sender.round_trip_s(lsr, dlsr_s, time.time() - self._inbox.age_s)
                 if round_trip_s is not None:
                     self.round_trip_s = round_trip_s
                 self._bandwidth.receiver_report(fraction_lost, self.round_trip_s, now)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path as File
-from typing import Final
+from typing import Final, NamedTuple
 
 import pylibsrtp
 from aioice.ice import CandidatePair
@@ -38,6 +38,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
 from agent.media import rtcp, rtp
+from agent.webrtc.inbox import Inbox
 from agent.webrtc.path import Path
 
 _NTP_EPOCH_S: Final = 2_208_988_800  # from 1900 to 1970 (RFC 5905, section 6)
@@ -46,11 +47,8 @@ CERTIFICATES: Final = "_RTCPeerConnection__certificates"
 SENDER: Final = "_RTCRtpTransceiver__sender"
 STARTED: Final = "_RTCRtpSender__rtp_started"
 EXITED: Final = "_RTCRtpSender__rtp_exited"
-OCTETS: Final = "_RTCRtpSender__octet_count"
-PACKETS: Final = "_RTCRtpSender__packet_count"
 DATA_RECEIVED: Final = "data_received"
-MAX_SIZE: Final = "max_size"
-_LARGEST_DATAGRAM: Final = 2048  # more than any MTU that a viewer's packets pass
+REMOVE_READER, ADD_READER, READ_READY = "_remove_reader", "_add_reader", "_read_ready"
 LSR: Final = "_RTCRtpSender__lsr"
 LSR_TIME: Final = "_RTCRtpSender__lsr_time"
 _CIPHERS: Final = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384"
@@ -129,18 +127,32 @@ class Negotiated:
     rtx_ssrc: int
 
 
+class Progress(NamedTuple):
+    """What left, and which picture was the last: its RTP timestamp, and when it was taken in monotonic seconds."""
+
+    packets: int
+    octets: int
+    timestamp: int
+    captured_at: float
+
+
 class Sender(RTCRtpSender):
     """Stands in for aiortc's sender: negotiates, reports (SR, SDES, BYE) and closes as that one does.
 
-    It sends no media: `on_ready` is told when that may begin, and `sent` takes note of what left.
+    It sends no media: `on_ready` is told when that may begin, and `progress` says what left, None before anything did.
     """
 
-    def __init__(self, transport: RTCDtlsTransport, on_ready: Callable[[Negotiated], None]) -> None:
+    def __init__(
+        self,
+        transport: RTCDtlsTransport,
+        on_ready: Callable[[Negotiated], None],
+        progress: Callable[[], Progress | None],
+    ) -> None:
         super().__init__("video", transport)
         self._on_ready = on_ready
+        self._progress = progress
         self._parameters: RTCRtpSendParameters | None = None
         self._asked: tuple[rtcp.ReferenceTime, float] | None = None
-        self._captured: tuple[float, int] | None = None
 
     async def send(self, parameters: RTCRtpSendParameters) -> None:
         """Begin, with what was negotiated."""
@@ -173,28 +185,19 @@ class Sender(RTCRtpSender):
             rtx_ssrc=self._rtx_ssrc,
         )
 
-    def sent(self, *, packets: int, octets: int) -> None:
-        """Count what left, for sender reports and statistics."""
-        setattr(self, PACKETS, getattr(self, PACKETS) + packets)
-        setattr(self, OCTETS, getattr(self, OCTETS) + octets)
-
-    def asked(self, clock: rtcp.ReferenceTime) -> None:
-        """Answer a viewer's clock with the next sender report: so it learns the round trip, and what our clock says."""
-        self._asked = clock, time.monotonic()
-
-    def captured(self, wall_s: float, rtp_timestamp: int) -> None:
-        """Say when the picture of this RTP timestamp was taken, in seconds since the epoch."""
-        self._captured = wall_s, rtp_timestamp
+    def asked(self, clock: rtcp.ReferenceTime, now: float) -> None:
+        """Answer a viewer's clock, which came at `now` (monotonic), with the next sender report (RFC 3611, 4.5)."""
+        self._asked = clock, now
 
     async def _send_rtcp(self, packets: list[AnyRtcpPacket]) -> None:
         # A receiver sets its clock by the moment of sending, and both times of a report are of the same moment
         # (RFC 3550, section 6.4.1): the RTP time of now lies as far behind the last picture's as the clock does.
-        if isinstance(report := packets[0], RtcpSrPacket) and self._captured is not None:
-            now_s, (wall_s, rtp_timestamp) = time.time(), self._captured
-            ntp = int((now_s + _NTP_EPOCH_S) * 2**32)
-            report.sender_info.ntp_timestamp = ntp
-            report.sender_info.rtp_timestamp = rtp_timestamp + int((now_s - wall_s) * 90_000) & 0xFFFFFFFF
-            setattr(self, LSR, ntp >> 16 & 0xFFFFFFFF)
+        if isinstance(report := packets[0], RtcpSrPacket) and (progress := self._progress()) is not None:
+            info, since_s = report.sender_info, time.monotonic() - progress.captured_at
+            info.ntp_timestamp = int((time.time() + _NTP_EPOCH_S) * 2**32)
+            info.rtp_timestamp = progress.timestamp + int(since_s * 90_000) & 0xFFFFFFFF
+            info.packet_count, info.octet_count = progress.packets & 0xFFFFFFFF, progress.octets & 0xFFFFFFFF
+            setattr(self, LSR, info.ntp_timestamp >> 16 & 0xFFFFFFFF)
             if self._asked is not None:
                 (clock, at), self._asked = self._asked, None
                 packets.append(rtcp.delay_since(clock, time.monotonic() - at, self._ssrc))  # type: ignore[arg-type]
@@ -207,11 +210,18 @@ class Sender(RTCRtpSender):
         return max(0.0, now - float(getattr(self, LSR_TIME)) - dlsr_s)
 
 
-def place_sender(transceiver: RTCRtpTransceiver, on_ready: Callable[[Negotiated], None]) -> Sender:
+def place_sender(
+    transceiver: RTCRtpTransceiver,
+    on_ready: Callable[[Negotiated], None],
+    progress: Callable[[], Progress | None],
+    *,
+    ssrc: int,
+) -> Sender:
     """Put a `Sender` in the place of aiortc's, before the remote description is set."""
     old = transceiver.sender
-    sender = Sender(old.transport, on_ready)
-    sender._ssrc, sender._stream_id = old._ssrc, old._stream_id  # the receiver's reports name this SSRC already
+    sender = Sender(old.transport, on_ready, progress)
+    sender._ssrc, sender._stream_id = ssrc, old._stream_id
+    transceiver.receiver._set_rtcp_ssrc(ssrc)  # whose reports would name the old one
     setattr(transceiver, SENDER, sender)
     return sender
 
@@ -245,12 +255,21 @@ def nominated(transport: RTCDtlsTransport) -> CandidatePair | None:
     return transport.transport._connection._nominated.get(1)
 
 
-def path(pair: CandidatePair) -> Path:
-    """Open a path of ours over this pair. A pair with a relay has no socket of its own."""
-    transport = pair.protocol.transport
+def path(pair: CandidatePair, inbox: Inbox) -> Path:
+    """Open a path of ours over this pair, which `inbox` reads instead of asyncio for as long as it is open.
+
+    A pair with a relay has no socket of its own; it stays asyncio's.
+    """
+    transport, loop = pair.protocol.transport, asyncio.get_running_loop()
     sock = transport.get_extra_info("socket")
     if sock is None:
         return Path(None, pair.remote_addr, transport.sendto)
-    # asyncio makes room for 256 KiB before each datagram it receives, which costs ten times what receiving does.
-    setattr(transport, MAX_SIZE, _LARGEST_DATAGRAM)
-    return Path(sock.dup(), pair.remote_addr, transport.sendto)
+
+    def give_back() -> None:
+        if not transport.is_closing():
+            getattr(loop, ADD_READER)(sock.fileno(), getattr(transport, READ_READY))
+
+    own = sock.dup()
+    getattr(loop, REMOVE_READER)(sock.fileno())
+    inbox.join(own, pair.protocol.datagram_received)
+    return Path(own, pair.remote_addr, transport.sendto, inbox=inbox, on_close=give_back)

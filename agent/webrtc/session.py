@@ -21,6 +21,7 @@ from agent.tasks import end
 from agent.webrtc import seams
 from agent.webrtc.addresses import may_probe
 from agent.webrtc.egress import Egress
+from agent.webrtc.inbox import Inbox
 from agent.webrtc.reports import Reports
 from agent.webrtc.sdp import MAX_CANDIDATES, check_offer
 from protocol.errors import Refused
@@ -49,12 +50,23 @@ class Session:
     """Answers one offer, streams until it ends, and gives back the reason why it did."""
 
     def __init__(
-        self, terms: Terms, stream: Stream, *, now: Callable[[], float], on_connected: Callable[[], None]
+        self,
+        terms: Terms,
+        stream: Stream,
+        inbox: Inbox,
+        *,
+        ssrc: int,
+        now: Callable[[], float],
+        on_connected: Callable[[], None],
     ) -> None:
         self.terms = terms
         self.connected = False
         self.bandwidth = Bandwidth(start_bps=terms.full_bps, min_bps=MIN_BPS, max_bps=terms.full_bps)
-        self.egress = Egress(stream, self.bandwidth, playout_delay_ms=terms.playout_delay_ms, full_bps=terms.full_bps)
+        self.egress = Egress(
+            stream, self.bandwidth, inbox, playout_delay_ms=terms.playout_delay_ms, full_bps=terms.full_bps
+        )
+        self._inbox = inbox
+        self._ssrc = ssrc
         self._now = now
         self._on_connected = on_connected
         self._peer = seams.peer_connection(terms.key, terms.certificate)
@@ -125,8 +137,10 @@ class Session:
         codecs = RTCRtpSender.getCapabilities("video").codecs
         transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType in {"video/H264", "video/rtx"}])
         transport = transceiver.sender.transport
-        sender = seams.place_sender(transceiver, lambda agreed: self.egress.connect(transport, sender, agreed))
-        reports = Reports(self.egress, sender, self.bandwidth, now=self._now)
+        sender = seams.place_sender(
+            transceiver, lambda agreed: self.egress.connect(transport, agreed), self.egress.progress, ssrc=self._ssrc
+        )
+        reports = Reports(self.egress, sender, self.bandwidth, self._inbox, now=self._now)
         seams.on_rtcp(transport, reports.take)
         transport.transport.on("statechange", lambda: self._on_ice(transport.transport.state))
 

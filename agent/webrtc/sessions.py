@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 from typing import Final
 
 from agent.config import SessionConfig
 from agent.media.rate import ViewerRate
 from agent.media.stream import Stream
+from agent.webrtc.inbox import Inbox
 from agent.webrtc.session import Session, Terms
 from protocol.errors import Refused
 
@@ -31,6 +33,9 @@ class Sessions:
         self._stream = stream
         self._now = now
         self._on_change = on_change
+        self._inbox = Inbox()
+        # One for all viewers, each of whom has a key of its own: so that packets are the same but for their numbers.
+        self._ssrc = random.getrandbits(32)  # it tells streams apart, and is no secret
         self._open: dict[str, tuple[Session, asyncio.Task[None]]] = {}
         self._closed = False
 
@@ -64,7 +69,14 @@ class Sessions:
             if own is None:
                 raise Refused("busy", "all places are taken")
             own.end("replaced")
-        session = Session(terms, self._stream, now=self._now, on_connected=lambda: self._connected(terms.sid))
+        session = Session(
+            terms,
+            self._stream,
+            self._inbox,
+            ssrc=self._ssrc,
+            now=self._now,
+            on_connected=lambda: self._connected(terms.sid),
+        )
         task = asyncio.create_task(self._serve(session, answered, ended), name=f"session-{terms.sid}")
         self._open[terms.sid] = session, task
         self._on_change()
@@ -81,6 +93,10 @@ class Sessions:
             for sid, (session, _) in self._open.items()
             if session.connected
         ]
+
+    def read(self) -> None:
+        """Take in what viewers have sent; called when a picture has left."""
+        self._inbox.read()
 
     def watch(self, sid: str, stream: Stream) -> None:
         """Give a viewer another stream, from its next keyframe on; harmless when it has that one."""

@@ -2,28 +2,36 @@
 
 pylibsrtp's `protect` copies every packet twice; this calls the same function of libsrtp on the place where the packet
 is sent from. It stands on pylibsrtp's private `_binding` and `_srtp`: tests/agent/webrtc/test_srtp.py tells what moved.
+
+A burst is worked on by columns, not by packets: the same two bytes of all its packets are one strided assignment, and
+libsrtp is called from `map`. What Python does for one packet more is then next to nothing.
 """
 
 from __future__ import annotations
 
 import struct
+import sys
+from itertools import repeat
 from typing import Any, Final
 
 from pylibsrtp import Session
 from pylibsrtp._binding import ffi, lib
 
-from agent.media.rtp import Image, Layout
+from agent.media.packetize import MOST_IN_BURST
+from agent.media.rtp import TRANSPORT_NUMBER_AT, Image, Layout
 
 _BYTES: Final = 65_536  # more than the largest datagram
 _BUFFER: Final = ffi.new("unsigned char[]", _BYTES)
 _VIEW: Final = memoryview(ffi.buffer(_BUFFER))
-_LENGTH: Final = ffi.new("int *")
+_LENGTHS: Final = ffi.new("int[]", MOST_IN_BURST)
+_LENGTHS_VIEW: Final = memoryview(ffi.buffer(_LENGTHS)).cast("B")
+_EACH_LENGTH: Final = [_LENGTHS + index for index in range(MOST_IN_BURST)]
+_INT: Final = ffi.sizeof("int")
 _PLACES: Final[dict[int, list[Any]]] = {}  # where the packets of a burst begin, by stride: one or two in a process
 
-_HEADER: Final = struct.Struct(">HII")  # sequence number, timestamp, SSRC (RFC 3550, section 5.1)
-_AND_TRANSPORT_CC: Final = struct.Struct(
-    ">HIIIBH"
-)  # the extensions' first word and byte, and the transport-wide number
+# All 16-bit numbers in a row, and as many more as a burst that wraps needs: their high bytes, and their low ones.
+_NUMBERS: Final = struct.pack(f">{0x10000 + MOST_IN_BURST}H", *(n & 0xFFFF for n in range(0x10000 + MOST_IN_BURST)))
+_HIGH, _LOW = memoryview(_NUMBERS)[0::2], memoryview(_NUMBERS)[1::2]
 
 
 class ProtectError(Exception):
@@ -31,16 +39,13 @@ class ProtectError(Exception):
 
 
 class Protector:
-    """Protects the packets of one SSRC. One thread, and each sequence number once: a nonce of GCM must not repeat."""
+    """Protects what one viewer is sent. One thread, and each sequence number once: a nonce of GCM must not repeat."""
 
-    def __init__(self, session: Session, layout: Layout, ssrc: int) -> None:
+    def __init__(self, session: Session, layout: Layout) -> None:
         self._session = session._srtp[0]
         self._owner = session  # frees `_session` when it goes
-        self._ssrc = ssrc
         self._tag_bytes = layout.tag_bytes
-        self._constants: tuple[int, int] | None = None
-        if layout.has_transport_cc:
-            self._constants = int.from_bytes(layout.extensions[:4], "big"), layout.extensions[4]
+        self._has_transport_cc = layout.has_transport_cc
 
     def burst(
         self, image: Image, first: int, count: int, *, sequence: int, timestamp: int, transport_number: int
@@ -49,36 +54,39 @@ class Protector:
 
         What comes back is valid until the next call. Errors: ProtectError.
         """
-        stride, size, data = image.stride, image.size, image.data
-        if count == image.count:
-            total = len(data)
-            _VIEW[:total] = data
-        else:
-            part = memoryview(data)[first * stride : (first + count) * stride]
-            total = len(part)
-            _VIEW[:total] = part
-        last = count - 1 if first + count == image.count else -1
-        places = _PLACES.get(stride) or _places(stride, count)
-        protect, session, ssrc, at = lib.srtp_protect, self._session, self._ssrc, 2
-        for index in range(count):
-            number = sequence + index & 0xFFFF
-            if self._constants is None:
-                _HEADER.pack_into(_VIEW, at, number, timestamp, ssrc)
-            else:
-                _AND_TRANSPORT_CC.pack_into(
-                    _VIEW, at, number, timestamp, ssrc, *self._constants, transport_number + index & 0xFFFF
-                )
-            _LENGTH[0] = image.last_size if index == last else size
-            if status := protect(session, places[index], _LENGTH):
-                raise ProtectError(status)
-            at += stride
-        return _VIEW[:total]
+        stride, sizes = image.stride, memoryview(image.sizes).cast("B")
+        data: bytes | memoryview = image.data
+        if count < image.count:
+            data = memoryview(data)[first * stride : (first + count) * stride]
+            sizes = sizes[first * _INT : (first + count) * _INT]
+        end = len(data)
+        _VIEW[:end] = data
+        _number(2, end, stride, sequence, count)
+        if self._has_transport_cc:
+            _number(TRANSPORT_NUMBER_AT, end, stride, transport_number, count)
+        if timestamp != image.timestamp:
+            for at, byte in enumerate(timestamp.to_bytes(4, "big"), 4):
+                _VIEW[at:end:stride] = bytes((byte,)) * count
+        return self._protected(sizes, _PLACES.get(stride) or _places(stride, count), count, end)
 
-    def packet(self, packet: bytes, *, sequence: int, timestamp: int, transport_number: int) -> memoryview:
-        """Make one packet ready to be sent, a resent one say. Errors: ProtectError."""
+    def packet(self, packet: bytes) -> memoryview:
+        """Protect one packet that is whole, a resent one say. Valid until the next call. Errors: ProtectError."""
         size = len(packet)
-        image = Image(packet + bytes(self._tag_bytes), 1, size + self._tag_bytes, size, size)
-        return self.burst(image, 0, 1, sequence=sequence, timestamp=timestamp, transport_number=transport_number)
+        _VIEW[:size] = packet
+        return self._protected(size.to_bytes(_INT, sys.byteorder), [_BUFFER], 1, size + self._tag_bytes)
+
+    def _protected(self, sizes: bytes | memoryview, places: list[Any], count: int, end: int) -> memoryview:
+        _LENGTHS_VIEW[: count * _INT] = sizes  # in; out comes the length with the tag, which is known
+        statuses = map(lib.srtp_protect, repeat(self._session, count), places, _EACH_LENGTH)
+        if status := next(filter(None, statuses), 0):
+            raise ProtectError(status)
+        return _VIEW[:end]
+
+
+def _number(at: int, end: int, stride: int, first: int, count: int) -> None:
+    """Write consecutive 16-bit numbers, one into each packet."""
+    _VIEW[at:end:stride] = _HIGH[first : first + count]
+    _VIEW[at + 1 : end : stride] = _LOW[first : first + count]
 
 
 def _places(stride: int, count: int) -> list[Any]:

@@ -28,14 +28,17 @@ export class Figures {
     const seconds = this.#last ? (nowMs - this.#last.nowMs) / 1000 : 0;
     const rate = (name) => (seconds > 0 ? (now[name] - this.#last[name]) / seconds : null);
     const [bytesPerSecond, fps] = [rate("bytes"), rate("frames")];
+    // By RTCP where it is measured: a camera answers ICE's checks with its pictures, which says less about the network.
+    const remote = stats.get(video.remoteId);
+    const roundTripS = remote?.roundTripTime ?? pair?.currentRoundTripTime;
     this.#last = now;
     return {
       width: video.frameWidth ?? null,
       height: video.frameHeight ?? null,
       fps: fps === null ? null : Math.round(fps),
       bitrateBps: bytesPerSecond === null ? null : Math.round(8 * bytesPerSecond),
-      roundTripMs: pair?.currentRoundTripTime === undefined ? null : Math.round(10_000 * pair.currentRoundTripTime) / 10,
-      ...this.#latency(stats.get(video.remoteId)),
+      roundTripMs: roundTripS === undefined ? null : Math.round(10_000 * roundTripS) / 10,
+      ...this.#latency(remote),
       packetsLost: video.packetsLost ?? null,
       framesDecoded: now.frames,
     };

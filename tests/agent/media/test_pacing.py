@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.media.pacing import AHEAD_S, HEADROOM, HEALTHY_BPS, Pacer, pace_bps
+from agent.media.pacing import AHEAD_S, HEADROOM, HEALTHY_BPS, STEP_S, Pacer, pace_bps
 
 _PACKET = 1200
 
@@ -56,6 +56,17 @@ def test_one_that_sent_too_much_waits_until_half_of_it_could_leave() -> None:
 
     assert pacer.next_at() == pytest.approx(5.020 - AHEAD_S / 2)
     assert pacer.room(8_000_000, pacer.next_at()) == pytest.approx(2500, abs=1)
+
+
+@given(st.floats(1, 1e6), st.integers(1, 100_000))
+def test_all_who_wait_are_woken_at_the_same_moments_and_none_has_run_empty(now: float, size: int) -> None:
+    pacer = Pacer()
+    pacer.sent(size, HEALTHY_BPS, now)
+
+    steps = pacer.next_at() / STEP_S
+
+    assert steps == pytest.approx(round(steps), abs=1e-3)
+    assert HEALTHY_BPS * AHEAD_S / 16 - 1 <= pacer.room(HEALTHY_BPS, pacer.next_at()) <= HEALTHY_BPS * AHEAD_S / 8
 
 
 def test_a_pause_saves_nothing_up() -> None:

@@ -49,7 +49,7 @@ def _payloads(units: list[bytes]) -> list[bytes]:
 
 
 def _bursts(units: list[bytes]) -> tuple[tuple[bytes, ...], ...]:
-    return packetize(unit_of(units), captured_at=0.0, published_at=0.0).bursts
+    return packetize(unit_of(units), timestamp=0, captured_at=0.0, published_at=0.0).bursts
 
 
 @given(pictures)
@@ -123,7 +123,7 @@ def test_broken_annex_b_is_refused() -> None:
     broken = type(unit)(data=unit.data[4:], pts_us=0, keyframe=True)
 
     with pytest.raises(annexb.MalformedH264):
-        packetize(broken, captured_at=0.0, published_at=0.0)
+        packetize(broken, timestamp=0, captured_at=0.0, published_at=0.0)
 
 
 def test_real_footage_comes_back_from_ffmpegs_rtp_receiver_nal_unit_for_nal_unit(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_real_footage_comes_back_from_ffmpegs_rtp_receiver_nal_unit_for_nal_unit
 def _rtp_packets(pictures: Iterable[AccessUnit]) -> Iterator[bytes]:
     sequence = itertools.count(65_500)  # it wraps on the way
     for number, picture in enumerate(pictures):
-        payloads = list(itertools.chain(*packetize(picture, captured_at=0.0, published_at=0.0).bursts))
+        payloads = list(itertools.chain(*packetize(picture, timestamp=0, captured_at=0.0, published_at=0.0).bursts))
         for index, payload in enumerate(payloads, 1):
             packet = RtpPacket(
                 payload_type=96,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +15,7 @@ _PLENTY_BPS = 1e9
 
 
 def _image(count: int) -> Image:
-    return Image(bytes(_STRIDE * count), count, _STRIDE, _STRIDE - 10, _STRIDE - 10)
+    return Image(bytes(_STRIDE * count), count, _STRIDE, array("i", [_STRIDE - 10] * count), timestamp=0)
 
 
 def _sent(sequence: int, count: int = 10, *, first: int = 0, at: float = 0.0) -> Sent:

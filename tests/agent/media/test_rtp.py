@@ -13,25 +13,30 @@ from hypothesis import strategies as st
 
 from agent.media import annexb, rtp
 from agent.media.packetize import MAX_PAYLOAD, MOST_IN_BURST, Packetized, packetize
-from agent.media.rtp import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_CC, Image, Layout
+from agent.media.rtp import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_CC, Image, Layout, Retransmission
 from tests.kit.footage import nal, unit_of
 
 _ALL = {MID: 1, ABS_SEND_TIME: 3, TRANSPORT_CC: 4, PLAYOUT_DELAY: 5}
 _PAYLOAD_TYPE = 99
+_SSRC, _TIMESTAMP = 0xC0FFEE, 0xFEDCBA98
 
 
 def _layout(ids: dict[str, int], *, mid: str = "0", playout_delay_ms: int = 0, tag_bytes: int = 10) -> Layout:
-    return Layout.of(_PAYLOAD_TYPE, ids, mid=mid, playout_delay_ms=playout_delay_ms, tag_bytes=tag_bytes)
+    return Layout.of(_PAYLOAD_TYPE, ids, ssrc=_SSRC, mid=mid, playout_delay_ms=playout_delay_ms, tag_bytes=tag_bytes)
 
 
 def _keyframe(size: int = 3000, published_at: float = 0.0) -> Packetized:
     units = [nal(annexb.SPS, 20), nal(annexb.PPS, 5), nal(annexb.IDR, size)]
-    return packetize(unit_of(units), captured_at=0.0, published_at=published_at)
+    return packetize(unit_of(units), timestamp=_TIMESTAMP, captured_at=0.0, published_at=published_at)
+
+
+def _again(lost: int) -> Retransmission:
+    return Retransmission(payload_type=100, ssrc=8, sequence=5, timestamp=_TIMESTAMP, transport_number=6, lost=lost)
 
 
 def _packets(image: Image, layout: Layout) -> Iterator[bytes]:
     """Cut an image where the kernel would, and take off what SRTP would fill."""
-    assert len(image.data) == image.stride * (image.count - 1) + image.last_size + layout.tag_bytes
+    assert len(image.data) == image.stride * (image.count - 1) + image.sizes[-1] + layout.tag_bytes
     for at in range(0, len(image.data), image.stride):
         yield image.data[at : at + image.stride][: -layout.tag_bytes]
 
@@ -84,8 +89,9 @@ def test_the_packets_of_an_image_are_one_stride_apart_and_fit_a_datagram_togethe
 
     for image in rtp.images(_keyframe(size), layout):
         sizes = [len(packet) for packet in _packets(image, layout)]
-        assert sizes == [image.size] * (image.count - 1) + [image.last_size]
-        assert image.stride == image.size + tag_bytes
+        assert sizes == list(image.sizes)
+        assert {size + tag_bytes for size in sizes[:-1]} <= {image.stride}
+        assert sizes[-1] + tag_bytes <= image.stride
         assert image.count <= MOST_IN_BURST
         assert len(image.data) <= 65_507
 
@@ -95,14 +101,14 @@ def test_the_longest_packet_fits_the_smallest_mtu_of_ipv6() -> None:
 
     (_, image) = rtp.images(_keyframe(MAX_PAYLOAD), layout)
 
-    again = rtp.resent(image, 0, layout, 100, 0)
+    again = rtp.resent(image, 0, layout, _again(0))
     assert image.stride < len(again) + layout.tag_bytes <= 1232  # 1280 without the headers of IPv6 and UDP
 
 
-def test_what_differs_between_viewers_is_left_open() -> None:
+def test_all_is_said_but_the_numbers_that_differ_between_viewers() -> None:
     for packet in _all_packets(_keyframe(), _layout(_ALL)):
         parsed = RtpPacket.parse(packet, _known(_ALL))
-        assert (parsed.sequence_number, parsed.timestamp, parsed.ssrc) == (0, 0, 0)
+        assert (parsed.sequence_number, parsed.timestamp, parsed.ssrc) == (0, _TIMESTAMP, _SSRC)
         assert parsed.extensions.transport_sequence_number == 0
 
 
@@ -183,10 +189,12 @@ def test_a_resent_packet_unwraps_to_the_lost_one(
     index = data.draw(st.integers(0, image.count - 1))
     original = RtpPacket.parse(list(_packets(image, layout))[index], _known(ids))
 
-    packet = RtpPacket.parse(rtp.resent(image, index, layout, 100, sequence), _known(ids))
+    packet = RtpPacket.parse(rtp.resent(image, index, layout, _again(sequence)), _known(ids))
     unwrapped = unwrap_rtx(packet, payload_type=_PAYLOAD_TYPE, ssrc=7)
 
-    assert packet.payload_type == 100
+    assert (packet.payload_type, packet.sequence_number, packet.timestamp, packet.ssrc) == (100, 5, _TIMESTAMP, 8)
+    assert packet.extensions.transport_sequence_number == (6 if layout.has_transport_cc else None)
+    packet.extensions.transport_sequence_number = original.extensions.transport_sequence_number
     assert unwrapped.sequence_number == sequence
     assert unwrapped.payload == original.payload
     assert unwrapped.marker == original.marker

@@ -54,6 +54,29 @@ def _seen(onlooker: Onlooker) -> list[int]:
     return [unit.pts_us for unit in iter(onlooker.pop, None)]
 
 
+def test_timestamps_are_90_khz_from_an_origin_on_and_the_same_for_all_viewers() -> None:
+    stream, one, two = Stream(ask=lambda: None, origin=0xFFFF_FFFF), Keeper(), Keeper()
+    for viewer in (one, two):
+        stream.subscribe(viewer, 0.0)
+
+    for pts_us in (0, 1_000_000):
+        stream.publish(_unit(pts_us), pts_us / 1e6)
+
+    assert [packetized.timestamp for packetized in one.taken] == [0xFFFF_FFFF, 89_999]
+    assert two.taken == one.taken
+
+
+def test_it_says_when_a_picture_has_been_handed_to_everyone() -> None:
+    viewer, had = Keeper(), list[int]()
+    stream = Stream(ask=lambda: None, sent=lambda: had.append(len(viewer.taken)))
+    stream.publish(_unit(0), 0.0)
+    stream.subscribe(viewer, 0.0)
+
+    stream.publish(_unit(33_333), 0.033)
+
+    assert had == [1]  # with nobody there, nothing was handed to anyone
+
+
 def test_every_viewer_gets_every_picture_until_it_leaves() -> None:
     encoder = Encoder()
     one, two = encoder.watch(0.0), encoder.watch(0.0)

@@ -166,7 +166,7 @@ async def test_what_was_agreed_on_is_told_when_media_may_begin(device: Signer) -
         await viewer.setLocalDescription(await viewer.createOffer())
         sending = camera.addTransceiver("video", direction="sendonly")
         sending.setCodecPreferences(wanted)
-        sender = seams.place_sender(sending, agreed.set_result)
+        sender = seams.place_sender(sending, agreed.set_result, lambda: None, ssrc=7)
         await camera.setRemoteDescription(viewer.localDescription)
         await camera.setLocalDescription(await camera.createAnswer())
         answer = camera.localDescription.sdp

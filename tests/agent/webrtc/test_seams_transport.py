@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from asyncio import selector_events
+import socket
+from types import SimpleNamespace
 
 import aioice.ice
 import aioice.turn
@@ -15,6 +17,8 @@ from aiortc import (
 )
 
 from agent.webrtc import seams
+from agent.webrtc.inbox import Inbox
+from tests.kit.arrivals import until
 from tests.kit.foundations import moved, takes
 from tests.kit.house import House
 
@@ -111,7 +115,8 @@ async def test_the_nominated_pair_says_its_socket_and_its_peer(house: House) -> 
     theirs = seams.nominated(receiver.transport)
     assert theirs is not None
     assert pair.remote_addr[1] == theirs.protocol.transport.get_extra_info("sockname")[1]
-    path = seams.path(pair)
+    inbox = Inbox()
+    path = seams.path(pair, inbox)
     assert path.way == "gso"
     path.close()
     assert pair.protocol.transport.get_extra_info("socket").fileno() >= 0, "the path closed aioice's own socket"
@@ -128,7 +133,34 @@ def test_a_relayed_transport_has_no_socket_and_is_sent_through() -> None:
     assert takes(transport.sendto) == ["data", "addr"]
 
 
-def test_asyncio_takes_the_size_of_its_buffer_from_where_the_seam_sets_it() -> None:
-    source = inspect.getsource(selector_events._SelectorDatagramTransport._read_ready)
+async def test_while_a_path_is_open_its_inbox_reads_the_socket_and_then_asyncio_again(unused_udp_port: int) -> None:
+    loop, inbox, heard = asyncio.get_running_loop(), Inbox(), list[bytes]()
 
-    assert f"recvfrom(self.{seams.MAX_SIZE})" in source, moved("the size of asyncio's buffer for datagrams")
+    class Protocol(asyncio.DatagramProtocol):
+        transport: asyncio.DatagramTransport
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = transport  # type: ignore[assignment]
+
+        def datagram_received(self, data: bytes, addr: object) -> None:
+            heard.append(data)
+
+    transport, protocol = await loop.create_datagram_endpoint(Protocol, ("127.0.0.1", unused_udp_port))
+    pair = SimpleNamespace(protocol=protocol, remote_addr=("127.0.0.1", 9))
+    await asyncio.sleep(0)
+    for name in (seams.REMOVE_READER, seams.ADD_READER):
+        assert hasattr(loop, name), moved(f"the event loop's {name}()")
+    assert hasattr(transport, seams.READ_READY), moved(f"a datagram transport's {seams.READ_READY}()")
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as viewer:
+        path = seams.path(pair, inbox)  # type: ignore[arg-type]
+        viewer.sendto(b"with a picture", ("127.0.0.1", unused_udp_port))
+        await asyncio.sleep(0.01)
+        assert heard == [], moved("what asyncio reads a socket with")
+        inbox.read()
+        assert heard == [b"with a picture"]
+
+        path.close()
+        viewer.sendto(b"at once", ("127.0.0.1", unused_udp_port))
+        await until(lambda: heard == [b"with a picture", b"at once"])
+    transport.close()

@@ -14,12 +14,12 @@ from pylibsrtp._binding import ffi, lib
 
 from agent.media import annexb, rtp
 from agent.media.packetize import packetize
-from agent.media.rtp import Image, Layout
+from agent.media.rtp import Image, Layout, Retransmission
 from agent.webrtc.srtp import ProtectError, Protector
 from tests.kit.footage import nal, unit_of
 
 _IDS = {rtp.MID: 1, rtp.TRANSPORT_CC: 4, rtp.PLAYOUT_DELAY: 5}
-_SSRC, _RTX_SSRC = 0xCAFE0001, 0xCAFE0002
+_SSRC, _RTX_SSRC, _TIMESTAMP = 0xCAFE0001, 0xCAFE0002, 0xFEDCBA98
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Profile:
         return self.session(Policy.SSRC_ANY_INBOUND)
 
     def layout(self, ids: dict[str, int]) -> Layout:
-        return Layout.of(99, ids, mid="0", playout_delay_ms=0, tag_bytes=self.tag_bytes)
+        return Layout.of(99, ids, ssrc=_SSRC, mid="0", playout_delay_ms=0, tag_bytes=self.tag_bytes)
 
 
 _CM = Profile(Policy.SRTP_PROFILE_AES128_CM_SHA1_80, 30, 10)
@@ -59,7 +59,7 @@ layouts = pytest.mark.parametrize(
 def _images(layout: Layout, *sizes: int) -> list[Image]:
     """Lay out a picture of NAL units of these sizes."""
     units = [nal(annexb.IDR, size, seed=number) for number, size in enumerate(sizes)]
-    return list(rtp.images(packetize(unit_of(units), captured_at=0.0, published_at=1.0), layout))
+    return list(rtp.images(packetize(unit_of(units), timestamp=_TIMESTAMP, captured_at=0.0, published_at=1.0), layout))
 
 
 def _cut(wire: memoryview, image: Image) -> list[bytes]:
@@ -70,8 +70,7 @@ def _written_out(
     image: Image, index: int, layout: Layout, sequence: int, timestamp: int, transport_number: int
 ) -> bytes:
     """Fill in one packet by another project's hand, where the layout left it open."""
-    size = image.size if index < image.count - 1 else image.last_size
-    packet = bytearray(image.data[index * image.stride :][:size])
+    packet = bytearray(image.data[index * image.stride :][: image.sizes[index]])
     packet[:12] = RtpPacket(
         payload_type=packet[1] & 0x7F,
         marker=packet[1] >> 7,
@@ -89,11 +88,11 @@ def _written_out(
 @layouts
 def test_a_burst_is_byte_for_byte_what_pylibsrtp_makes_of_its_packets(profile: Profile, ids: dict[str, int]) -> None:
     layout, one_by_one = profile.layout(ids), profile.sender()
-    protector = Protector(profile.sender(), layout, _SSRC)
+    protector = Protector(profile.sender(), layout)
     sequence = 1000
     for turn, image in enumerate(_images(layout, 20, 900, 20_000, 120_000)):
         wire = protector.burst(
-            image, 0, image.count, sequence=sequence, timestamp=turn, transport_number=sequence + 65_000
+            image, 0, image.count, sequence=sequence, timestamp=turn, transport_number=sequence + 65_000 & 0xFFFF
         )
         for index, packet in enumerate(_cut(wire, image)):
             plain = _written_out(image, index, layout, sequence, turn, sequence + 65_000)
@@ -106,7 +105,7 @@ def test_a_burst_is_byte_for_byte_what_pylibsrtp_makes_of_its_packets(profile: P
 def test_parts_of_a_burst_are_what_the_whole_of_it_would_be(profile: Profile, ids: dict[str, int]) -> None:
     layout = profile.layout(ids)
     (image,) = _images(layout, 30_000)
-    whole, parts = (Protector(profile.sender(), layout, _SSRC) for _ in range(2))
+    whole, parts = (Protector(profile.sender(), layout) for _ in range(2))
     packets = _cut(whole.burst(image, 0, image.count, sequence=7, timestamp=9, transport_number=11), image)
     made: list[bytes] = []
     for first, count in [(0, 1), (1, 10), (11, image.count - 12), (image.count - 1, 1)]:
@@ -122,23 +121,20 @@ def test_a_lone_packet_of_any_size_is_what_pylibsrtp_makes_of_it(
     profile: Profile, size: int, sequence: int, timestamp: int
 ) -> None:
     layout = profile.layout(_IDS)
-    packet = RtpPacket(payload_type=100, payload=b"\x05" * size).serialize()
-    packet = bytes([packet[0] | rtp.EXTENSION]) + packet[1:12] + layout.extensions + packet[12:]
-    image = Image(packet, 1, len(packet), len(packet), len(packet))
+    packet = RtpPacket(
+        payload_type=100, sequence_number=sequence, timestamp=timestamp, ssrc=_RTX_SSRC, payload=b"\x05" * size
+    ).serialize()
 
-    wire = Protector(profile.sender(), layout, _SSRC).packet(
-        packet, sequence=sequence, timestamp=timestamp, transport_number=3
-    )
+    wire = Protector(profile.sender(), layout).packet(packet)
 
-    plain = _written_out(image, 0, layout, sequence, timestamp, 3)
-    assert bytes(wire) == profile.sender().protect(plain)
-    assert profile.receiver().unprotect(bytes(wire)) == plain
+    assert bytes(wire) == profile.sender().protect(packet)
+    assert profile.receiver().unprotect(bytes(wire)) == packet
 
 
 @profiles
 def test_a_receiver_reads_on_where_the_sequence_numbers_wrap(profile: Profile) -> None:
     layout, receiver, one_by_one = profile.layout(_IDS), profile.receiver(), profile.sender()
-    protector = Protector(profile.sender(), layout, _SSRC)
+    protector = Protector(profile.sender(), layout)
     (image,) = _images(layout, 40_000)
     assert image.count > 30
     sequence = 65_536 - image.count - 10
@@ -164,11 +160,13 @@ def test_a_receiver_reads_on_where_the_sequence_numbers_wrap(profile: Profile) -
 @profiles
 def test_pictures_and_what_is_resent_share_a_key_under_two_names(profile: Profile) -> None:
     layout, session, receiver = profile.layout(_IDS), profile.sender(), profile.receiver()
-    media, again = Protector(session, layout, _SSRC), Protector(session, layout, _RTX_SSRC)
+    protector = Protector(session, layout)
     (image,) = _images(layout, 5000)
-    lost = list(itertools.islice(_cut(media.burst(image, 0, 5, sequence=9, timestamp=1, transport_number=0), image), 2))
+    burst = protector.burst(image, 0, 5, sequence=9, timestamp=1, transport_number=0)
+    lost = list(itertools.islice(_cut(burst, image), 2))
+    again = Retransmission(payload_type=100, ssrc=_RTX_SSRC, sequence=500, timestamp=1, transport_number=5, lost=10)
 
-    wire = again.packet(rtp.resent(image, 1, layout, 100, 10), sequence=500, timestamp=1, transport_number=5)
+    wire = protector.packet(rtp.resent(image, 1, layout, again))
 
     original = RtpPacket.parse(receiver.unprotect(lost[1]))
     resent = RtpPacket.parse(receiver.unprotect(bytes(wire)))
@@ -178,7 +176,7 @@ def test_pictures_and_what_is_resent_share_a_key_under_two_names(profile: Profil
 
 def test_what_libsrtp_refuses_is_an_error_that_says_its_number() -> None:
     layout = _GCM.layout({})
-    protector = Protector(Session(), layout, _SSRC)  # without a key
+    protector = Protector(Session(), layout)  # without a key
     (image,) = _images(layout, 100)
 
     with pytest.raises(ProtectError, match=str(ERRORS.index("no appropriate context found"))):

@@ -1,0 +1,113 @@
+"""What viewers send is read when a picture has left, all of it at once.
+
+Sixteen viewers report a hundred and sixty times a second, and each waking of a processor that sleeps costs several
+times what the report itself does. The kernel notes when a datagram came: what is timed by it stays as exact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+LONGEST_S: Final = 0.1
+"""How long a datagram waits when no picture leaves: ICE and DTLS bear ten times as much."""
+
+AT_ONCE_S: Final = 2.0
+"""How long a viewer that loses packets is read at once: what is sent again late is no use."""
+
+MOST_AT_A_TIME: Final = 512
+"""Datagrams of one socket that one reading takes: more than its kernel's buffer holds. What is over comes next time."""
+
+_SO_TIMESTAMPNS: Final = 35  # asm-generic/socket.h; Python has no name for it
+_TIMESPEC: Final = struct.Struct("qq")
+_CONTROL_BYTES: Final = socket.CMSG_SPACE(_TIMESPEC.size)
+_LARGEST: Final = 2048  # more than any MTU that a viewer's packets pass
+
+Receive = Callable[[bytes, Any], None]
+
+
+@dataclass(slots=True)
+class _Box:
+    sock: socket.socket
+    receive: Receive
+    at_once_until: float = 0.0
+
+
+class Inbox:
+    """Reads the sockets that join it, at each `read`, and by itself when that is not called for LONGEST_S.
+
+    `age_s` is how long ago the datagram came that is being handed over; 0 outside of that.
+    """
+
+    def __init__(self) -> None:
+        self.age_s = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._poll = select.poll()
+        self._boxes: dict[int, _Box] = {}
+        self._read_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def join(self, sock: socket.socket, receive: Receive) -> None:
+        """Read this socket from now on; `receive` gets each datagram and where it came from."""
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        self._boxes[sock.fileno()] = _Box(sock, receive)
+        self._poll.register(sock, select.POLLIN)
+        if self._timer is None:
+            self._timer = self._loop.call_later(LONGEST_S, self._overdue)
+
+    def leave(self, sock: socket.socket) -> None:
+        """Read it no more; called before it is closed. Harmless twice."""
+        if self._boxes.pop(sock.fileno(), None) is not None:
+            self._poll.unregister(sock)
+            self._loop.remove_reader(sock)
+        if not self._boxes and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def hurry(self, sock: socket.socket) -> None:
+        """Read it at once for the next AT_ONCE_S."""
+        box = self._boxes.get(sock.fileno())
+        if box is not None:
+            if not box.at_once_until:
+                self._loop.add_reader(sock, self._take, box)
+            box.at_once_until = self._loop.time() + AT_ONCE_S
+
+    def read(self) -> None:
+        """Hand over all that has come."""
+        self._read_at = self._loop.time()
+        for fileno, _ in self._poll.poll(0):
+            if (box := self._boxes.get(fileno)) is not None:  # one may leave because of what another one says
+                self._take(box)
+
+    def _overdue(self) -> None:
+        now = self._loop.time()
+        if now - self._read_at >= LONGEST_S:
+            self.read()
+        for box in self._boxes.values():
+            if 0 < box.at_once_until <= now:
+                box.at_once_until = 0.0
+                self._loop.remove_reader(box.sock)
+        if self._boxes:
+            self._timer = self._loop.call_at(self._read_at + LONGEST_S, self._overdue)
+
+    def _take(self, box: _Box) -> None:
+        sock, receive = box.sock, box.receive
+        with contextlib.suppress(OSError):  # nothing more is there, or the network says that the viewer is not
+            for _ in range(MOST_AT_A_TIME):
+                data, control, _, address = sock.recvmsg(_LARGEST, _CONTROL_BYTES)
+                if control:
+                    seconds, nanoseconds = _TIMESPEC.unpack(control[0][2])
+                    self.age_s = min(max(0.0, time.time() - seconds - nanoseconds / 1e9), LONGEST_S)
+                try:
+                    receive(data, address)
+                finally:
+                    self.age_s = 0.0
+                if sock.fileno() not in self._boxes:
+                    return

@@ -1,0 +1,121 @@
+"""Datagrams are read with the pictures, or soon; from a viewer that loses packets at once."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from agent.webrtc import inbox as module
+from agent.webrtc.inbox import Inbox
+from tests.kit.arrivals import until
+
+
+@pytest.fixture
+def ours() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.setblocking(False)
+        yield sock
+
+
+@pytest.fixture
+def viewer(ours: socket.socket) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(ours.getsockname())
+        yield sock
+
+
+async def test_a_reading_hands_over_all_that_came_and_from_where(ours: socket.socket, viewer: socket.socket) -> None:
+    inbox, heard = Inbox(), list[tuple[bytes, object]]()
+    inbox.join(ours, lambda data, address: heard.append((data, address)))
+    for number in range(20):
+        viewer.send(bytes([number]))
+
+    inbox.read()
+
+    assert heard == [(bytes([number]), viewer.getsockname()) for number in range(20)]
+    inbox.leave(ours)
+
+
+async def test_a_datagram_says_how_long_it_waited(ours: socket.socket, viewer: socket.socket) -> None:
+    inbox, ages = Inbox(), list[float]()
+    inbox.join(ours, lambda data, address: ages.append(inbox.age_s))
+    viewer.send(b"report")
+    time.sleep(0.03)  # noqa: ASYNC251  # the loop is busy
+
+    inbox.read()
+
+    assert 0.025 <= ages[0] <= module.LONGEST_S
+    assert inbox.age_s == 0.0
+    inbox.leave(ours)
+
+
+async def test_when_no_picture_leaves_it_reads_by_itself(ours: socket.socket, viewer: socket.socket) -> None:
+    inbox, heard = Inbox(), list[bytes]()
+    inbox.join(ours, lambda data, address: heard.append(data))
+
+    for number in range(3):
+        viewer.send(bytes([number]))
+        await until(lambda: len(heard) > number)  # noqa: B023  # it is awaited in this turn
+    inbox.leave(ours)
+
+
+async def test_who_is_in_a_hurry_is_read_at_once_for_a_while(
+    ours: socket.socket, viewer: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_S", 1000.0)
+    inbox, heard = Inbox(), list[bytes]()
+    inbox.join(ours, lambda data, address: heard.append(data))
+    inbox.hurry(ours)
+    inbox.hurry(ours)
+
+    viewer.send(b"lost")
+    await until(lambda: heard == [b"lost"])
+
+    monkeypatch.setattr(inbox._loop, "time", lambda: time.monotonic() + module.AT_ONCE_S + 1000)
+    inbox._overdue()  # as its timer calls it
+    viewer.send(b"late")
+    await asyncio.sleep(0.02)
+    assert heard == [b"lost"]
+    inbox.leave(ours)
+
+
+async def test_who_has_left_is_read_no_more_not_even_in_the_same_reading(
+    ours: socket.socket, viewer: socket.socket
+) -> None:
+    inbox, heard = Inbox(), list[bytes]()
+
+    def take(data: bytes, address: object) -> None:
+        heard.append(data)
+        inbox.leave(ours)
+
+    inbox.join(ours, take)
+    viewer.send(b"bye")
+    viewer.send(b"after")
+
+    inbox.read()
+    inbox.read()
+    inbox.leave(ours)
+
+    assert heard == [b"bye"]
+    assert inbox._timer is None
+
+
+async def test_a_flood_is_read_in_bounded_parts(
+    ours: socket.socket, viewer: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_AT_A_TIME", 5)
+    inbox, heard = Inbox(), list[bytes]()
+    inbox.join(ours, lambda data, address: heard.append(data))
+    for _ in range(8):
+        viewer.send(b"x")
+
+    inbox.read()
+    assert len(heard) == 5
+    inbox.read()
+    assert len(heard) == 8
+    inbox.leave(ours)
