@@ -21,6 +21,7 @@ from agent.tasks import end
 from agent.webrtc import seams
 from agent.webrtc.addresses import may_probe
 from agent.webrtc.egress import Egress
+from agent.webrtc.guard import Guard
 from agent.webrtc.reports import Reports
 from agent.webrtc.sdp import MAX_CANDIDATES, check_offer
 from protocol.errors import Refused
@@ -55,6 +56,7 @@ class Session:
         self.connected = False
         self.bandwidth = Bandwidth(start_bps=terms.full_bps, min_bps=MIN_BPS, max_bps=terms.full_bps)
         self.egress = Egress(stream, self.bandwidth, playout_delay_ms=terms.playout_delay_ms, full_bps=terms.full_bps)
+        self.guard = Guard()
         self._now = now
         self._on_connected = on_connected
         self._peer = seams.peer_connection(terms.key, terms.certificate)
@@ -127,6 +129,7 @@ class Session:
         transport = transceiver.sender.transport
         sender = seams.place_sender(transceiver, lambda agreed: self.egress.connect(transport, sender, agreed))
         reports = Reports(self.egress, sender, self.bandwidth, now=self._now)
+        seams.put_guard(transport, self.guard)
         seams.on_rtcp(transport, reports.take)
         transport.transport.on("statechange", lambda: self._on_ice(transport.transport.state))
 
