@@ -56,6 +56,7 @@ class Drops:
     unproven: int = 0  # a check without our user name, or not made with our password
     unasked: int = 0  # a response to no request of ours, or an indication
     crowd: int = 0  # a check from one address more than a session learns
+    forged: int = 0  # SRTCP under another key than the session's, or for the second time
     overflow: int = 0  # DTLS faster than it is read
 
 
@@ -167,9 +168,9 @@ def _read(data: bytes) -> _Check | None:
     """Find in a STUN request what proves it; None where nothing does. Errors: MalformedStun."""
     at, username, has_priority = _HEADER.size, b"", False
     for _ in range(MAX_ATTRIBUTES):
-        if at >= len(data):
+        if at + _ATTRIBUTE.size > len(data):
             break
-        what, length = _ATTRIBUTE.unpack_from(data, at)  # the message's length is a multiple of four
+        what, length = _ATTRIBUTE.unpack_from(data, at)
         start, at = at + _ATTRIBUTE.size, at + _ATTRIBUTE.size + length + -length % 4
         if at > len(data):
             raise MalformedStun("an attribute that is longer than its message")

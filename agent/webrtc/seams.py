@@ -6,6 +6,7 @@ tests/agent/webrtc/test_seams.py fails when a release moves anything this stands
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
 import time
 from collections.abc import Callable
@@ -40,8 +41,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
 from agent.media import rtcp, rtp
-from agent.webrtc.guard import MAX_QUEUED, Guard, Kind
+from agent.webrtc.guard import MAX_QUEUED, Drops, Guard, Kind
 from agent.webrtc.path import Path
+from agent.webrtc.records import datagrams
 
 _NTP_EPOCH_S: Final = 2_208_988_800  # from 1900 to 1970 (RFC 5905, section 6)
 _DTLS_1_2: Final = 0xFEFD  # RFC 6347, section 4.1; pyOpenSSL names only the versions of TLS
@@ -54,8 +56,11 @@ PACKETS: Final = "_RTCRtpSender__packet_count"
 DATA_RECEIVED: Final = "data_received"
 CHECK_STATE: Final = "check_state"
 GUARD: Final = "camward_guard"  # a name of ours on aioice's connections
+WRITE_SSL: Final = "_write_ssl"
 MAX_SIZE: Final = "max_size"
 SOCKET: Final = "StunProtocol"
+PARSE: Final = "parse_message"
+_MAX_FLIGHT_BYTES: Final = 65536  # that are read at once; what is more is read next
 _RECEIVE_BYTES: Final = 2048  # more than a datagram may have, so that a longer one is seen to be
 LSR: Final = "_RTCRtpSender__lsr"
 LSR_TIME: Final = "_RTCRtpSender__lsr_time"
@@ -227,7 +232,22 @@ def answer_passively(transport: RTCDtlsTransport) -> None:
     transport._set_role("server")
 
 
-def on_rtcp(transport: RTCDtlsTransport, take: Callable[[bytes], None]) -> None:
+def send_by_records(transport: RTCDtlsTransport) -> None:
+    """Send each flight of DTLS whole: aiortc sends its first 1500 bytes, cut wherever that is, and no more."""
+
+    async def write_ssl() -> None:
+        assert transport._ssl is not None  # noqa: S101  # aiortc calls this once DTLS has begun
+        flight = b""
+        with contextlib.suppress(SSL.Error):  # raised when no more is there
+            while True:
+                flight += transport._ssl.bio_read(_MAX_FLIGHT_BYTES)
+        for datagram in datagrams(flight):
+            await transport.transport._send(datagram)
+
+    setattr(transport, WRITE_SSL, write_ssl)
+
+
+def on_rtcp(transport: RTCDtlsTransport, take: Callable[[bytes], None], drops: Drops) -> None:
     """Give each compound RTCP packet to `take`, decrypted, at once: aiortc's way costs a queue and two tasks."""
     connection = transport.transport._connection
     queue = connection.data_received
@@ -240,6 +260,7 @@ def on_rtcp(transport: RTCDtlsTransport, take: Callable[[bytes], None]) -> None:
             try:
                 report = srtp.unprotect_rtcp(data)
             except (pylibsrtp.Error, ValueError):
+                drops.forged += 1
                 return
             take(report)
 
@@ -296,15 +317,27 @@ class GuardedSocket(StunProtocol):
             transaction.response_received(message, addr)
 
 
-setattr(ice, SOCKET, GuardedSocket)  # a connection makes its sockets by this name
-
-
 def _stun_message(guard: Guard, data: bytes) -> stun.Message | None:
     try:
         return stun.parse_message(data)
-    except (ValueError, struct.error):
+    except ValueError:
         guard.drops.malformed += 1
         return None
+
+
+_parse_as_aioice_does: Final = stun.parse_message
+
+
+def parse_stun(data: bytes) -> stun.Message:
+    """Read a STUN message, also a TURN server's. Errors: ValueError, where aioice may raise struct.error as well."""
+    try:
+        return _parse_as_aioice_does(data)
+    except struct.error as error:
+        raise ValueError("an attribute of the wrong length") from error
+
+
+setattr(ice, SOCKET, GuardedSocket)  # a connection makes its sockets by this name
+setattr(stun, PARSE, parse_stun)  # and they and TURN's clients read by this one
 
 
 def put_guard(transport: RTCDtlsTransport, guard: Guard) -> None:

@@ -130,7 +130,8 @@ class Session:
         sender = seams.place_sender(transceiver, lambda agreed: self.egress.connect(transport, sender, agreed))
         reports = Reports(self.egress, sender, self.bandwidth, now=self._now)
         seams.put_guard(transport, self.guard)
-        seams.on_rtcp(transport, reports.take)
+        seams.send_by_records(transport)
+        seams.on_rtcp(transport, reports.take, self.guard.drops)
         transport.transport.on("statechange", lambda: self._on_ice(transport.transport.state))
 
     def _on_ice(self, state: str) -> None:
@@ -146,7 +147,8 @@ class Session:
                 candidate = candidate_from_sdp((await self._candidates.get()).removeprefix("candidate:"))
             except (ValueError, IndexError, AssertionError):
                 continue
-            if candidate.protocol.lower() == "udp" and may_probe(candidate.ip, candidate.port):
+            known = candidate.component == 1 and candidate.protocol.lower() == "udp"  # aioice stumbles over component 2
+            if known and may_probe(candidate.ip, candidate.port):
                 candidate.sdpMid = self._mid
                 await self._peer.addIceCandidate(candidate)
 
