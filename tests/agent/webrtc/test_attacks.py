@@ -77,7 +77,10 @@ async def test_a_call_is_set_up_while_a_stranger_sends(house: House, strangers: 
     assert not call.ended.done()
 
 
-async def test_pictures_go_on_while_a_stranger_sends_all_there_is(house: House, strangers: list[Stranger]) -> None:
+async def test_pictures_go_on_while_a_stranger_sends_all_there_is_and_the_log_says_what_it_was(
+    house: House, strangers: list[Stranger], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     call = await house.watch("a")
     answer = await call.answer
 
@@ -89,6 +92,10 @@ async def test_pictures_go_on_while_a_stranger_sends_all_there_is(house: House, 
     for name in ("empty", "over_long", "alien", "stranger", "malformed", "unproven", "unasked"):
         assert getattr(drops, name), name
     assert not call.ended.done()
+
+    house.sessions.end("a", "shutdown")
+    await call.ended
+    assert f"session a: datagrams dropped: empty {drops.empty}, over_long {drops.over_long}, alien" in caplog.text
 
 
 async def test_a_stranger_who_knows_our_user_name_is_not_told_so(house: House, strangers: list[Stranger]) -> None:
