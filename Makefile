@@ -1,6 +1,7 @@
 # make demo    a fleet in a box and a camera, in a browser       make test    everything, with what it needs
 # make lint    ruff, mypy, import-linter                         make fresh   the demo in a bare Debian (root)
-# make bench   this agent beside its peers (half an hour)        make clean   forget the environments and the demo
+# make bench   this agent beside its peers (half an hour)        make tls     testssl.sh on the fleet's servers
+# make clean   forget the environments and the demo
 PYTHON ?= python3
 SOURCE ?= auto
 BROKER ?= embedded
@@ -11,18 +12,22 @@ BENCH_OPTIONS ?=
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test fresh lint bench clean
+.PHONY: demo test fresh tls lint bench clean
 
 demo: $(VENV)/.demo
 	@exec $(VENV)/bin/camward demo --source '$(SOURCE)' --broker $(BROKER) $(DEMO_OPTIONS)
 
 test: $(VENV)/.test
-	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -m 'not alone and not fresh $(BUT)' $(TESTS)
+	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -m 'not alone and not fresh and not tls $(BUT)' $(TESTS)
 	$(VENV)/bin/python -m pytest -m alone
 
 fresh: $(VENV)/.test
 	command -v debootstrap >/dev/null || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes debootstrap; }
 	$(VENV)/bin/python -m pytest -m fresh
+
+tls: $(VENV)/.test
+	tests/tls/needs.sh
+	$(VENV)/bin/python -m pytest -n 3 -m tls tests/tls
 
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check

@@ -18,6 +18,9 @@ from protocol.topics import RULES
 
 GATEWAY: Final = "gateway"
 MAX_PACKET: Final = MAX_MESSAGE + 1024  # a message, its topic and its properties
+CIPHERS: Final = (
+    "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2, for OpenSSL, at every server of the fleet; 1.3 has no others
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,7 @@ def configuration(listener: Listener) -> str:
         "# One connection a name: nobody ends another's by taking its client id, and a clone is seen as a takeover.",
         "use_username_as_clientid true",
         "tls_version tlsv1.2",
+        f"ciphers {CIPHERS}",
     ]
     return "\n".join([*lines, ""])
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from cryptography import x509
 
 from protocol.names import Issuer
+from provisioning.broker import CIPHERS
 from provisioning.store import Fleet
 
 
@@ -37,7 +38,7 @@ def client_certificate(request: web.Request) -> x509.Certificate | None:
 def _context(fleet: Fleet, now: datetime, clients: ssl.VerifyMode, *trusted: Issuer) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    context.set_ciphers(CIPHERS)
     # Without tickets every connection shows its certificate anew: nothing outlives a renewal or a revocation.
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
     context.num_tickets = 0

@@ -6,14 +6,17 @@ tests/agent/webrtc/test_seams.py fails when a release moves anything this stands
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path as File
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pylibsrtp
-from aioice.ice import CandidatePair
+from aioice import ice, stun
+from aioice.ice import CandidatePair, Connection, StunProtocol
 from aiortc import (
     RTCCertificate,
     RTCConfiguration,
@@ -38,8 +41,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
 from agent.media import rtcp, rtp
+from agent.webrtc.guard import MAX_QUEUED, Drops, Guard, Kind
 from agent.webrtc.inbox import Inbox
 from agent.webrtc.path import Path
+from agent.webrtc.records import datagrams
 
 _NTP_EPOCH_S: Final = 2_208_988_800  # from 1900 to 1970 (RFC 5905, section 6)
 _DTLS_1_2: Final = 0xFEFD  # RFC 6347, section 4.1; pyOpenSSL names only the versions of TLS
@@ -49,6 +54,14 @@ STARTED: Final = "_RTCRtpSender__rtp_started"
 EXITED: Final = "_RTCRtpSender__rtp_exited"
 DATA_RECEIVED: Final = "data_received"
 REMOVE_READER, ADD_READER, READ_READY = "_remove_reader", "_add_reader", "_read_ready"
+CHECK_STATE: Final = "check_state"
+GUARD: Final = "camward_guard"  # a name of ours on aioice's connections
+WRITE_SSL: Final = "_write_ssl"
+MAX_SIZE: Final = "max_size"
+SOCKET: Final = "StunProtocol"
+PARSE: Final = "parse_message"
+_MAX_FLIGHT_BYTES: Final = 65536  # that are read at once; what is more is read next
+_RECEIVE_BYTES: Final = 2048  # more than a datagram may have, so that a longer one is seen to be
 LSR: Final = "_RTCRtpSender__lsr"
 LSR_TIME: Final = "_RTCRtpSender__lsr_time"
 _CIPHERS: Final = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384"
@@ -231,7 +244,22 @@ def answer_passively(transport: RTCDtlsTransport) -> None:
     transport._set_role("server")
 
 
-def on_rtcp(transport: RTCDtlsTransport, take: Callable[[bytes], None]) -> None:
+def send_by_records(transport: RTCDtlsTransport) -> None:
+    """Send each flight of DTLS whole: aiortc sends its first 1500 bytes, cut wherever that is, and no more."""
+
+    async def write_ssl() -> None:
+        assert transport._ssl is not None  # noqa: S101  # aiortc calls this once DTLS has begun
+        flight = b""
+        with contextlib.suppress(SSL.Error):  # raised when no more is there
+            while True:
+                flight += transport._ssl.bio_read(_MAX_FLIGHT_BYTES)
+        for datagram in datagrams(flight):
+            await transport.transport._send(datagram)
+
+    setattr(transport, WRITE_SSL, write_ssl)
+
+
+def on_rtcp(transport: RTCDtlsTransport, take: Callable[[bytes], None], drops: Drops) -> None:
     """Give each compound RTCP packet to `take`, decrypted, at once: aiortc's way costs a queue and two tasks."""
     connection = transport.transport._connection
     queue = connection.data_received
@@ -244,10 +272,106 @@ def on_rtcp(transport: RTCDtlsTransport, take: Callable[[bytes], None]) -> None:
             try:
                 report = srtp.unprotect_rtcp(data)
             except (pylibsrtp.Error, ValueError):
+                drops.forged += 1
                 return
             take(report)
 
     setattr(connection, DATA_RECEIVED, data_received)
+
+
+class GuardedSocket(StunProtocol):
+    """Stands in for aioice's side of a socket: all that arrives has to pass the guard, where its connection has one.
+
+    aioice answers whoever asks, takes any bytes for STUN or data, and raises where an attribute is too short.
+    """
+
+    def __init__(self, receiver: Connection) -> None:
+        super().__init__(receiver)
+        self._guard: Guard | None = getattr(receiver, GUARD, None)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to hear."""
+        super().connection_made(transport)
+        if self._guard is not None:
+            # asyncio makes room for 256 KiB before each datagram that it receives: ten times the cost of receiving.
+            setattr(transport, MAX_SIZE, _RECEIVE_BYTES)
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        """Hand a datagram on, if it may pass."""
+        guard = self._guard
+        if guard is None or isinstance(data, str):
+            super().datagram_received(data, addr)
+            return
+        kind = guard.sort(data, (self.id, addr[0], addr[1]))
+        if kind is Kind.DATA:
+            self.receiver.data_received(data, self.local_candidate.component)
+        elif kind is Kind.CHECK:
+            self._check(guard, data, (addr[0], addr[1]))
+        elif kind is Kind.RESPONSE:
+            self._response(guard, data, (addr[0], addr[1]))
+
+    def _check(self, guard: Guard, data: bytes, addr: tuple[str, int]) -> None:
+        ours = self.receiver
+        if guard.proves(
+            data,
+            (self.id, *addr),
+            ours=ours.local_username,
+            theirs=ours.remote_username,
+            password=ours.local_password,
+        ) and (message := _stun_message(guard, data)):
+            ours.request_received(message, addr, self)
+
+    def _response(self, guard: Guard, data: bytes, addr: tuple[str, int]) -> None:
+        transaction = self.transactions.get(data[8:20])
+        if transaction is None:
+            guard.drops.unasked += 1
+        elif message := _stun_message(guard, data):
+            transaction.response_received(message, addr)
+
+
+def _stun_message(guard: Guard, data: bytes) -> stun.Message | None:
+    try:
+        return stun.parse_message(data)
+    except ValueError:
+        guard.drops.malformed += 1
+        return None
+
+
+_parse_as_aioice_does: Final = stun.parse_message
+
+
+def parse_stun(data: bytes) -> stun.Message:
+    """Read a STUN message, also a TURN server's. Errors: ValueError, where aioice may raise struct.error as well."""
+    try:
+        return _parse_as_aioice_does(data)
+    except struct.error as error:
+        raise ValueError("an attribute of the wrong length") from error
+
+
+setattr(ice, SOCKET, GuardedSocket)  # a connection makes its sockets by this name
+setattr(stun, PARSE, parse_stun)  # and they and TURN's clients read by this one
+
+
+def put_guard(transport: RTCDtlsTransport, guard: Guard) -> None:
+    """Put a guard before the sockets that this transport is going to open, and bound what waits for DTLS."""
+    connection = transport.transport._connection
+    queue = connection._queue
+
+    def data_received(data: bytes, component: int) -> None:
+        if queue.qsize() < MAX_QUEUED:
+            queue.put_nowait((data, component))
+        else:
+            guard.drops.overflow += 1
+
+    def check_state(pair: CandidatePair, state: CandidatePair.State) -> None:
+        Connection.check_state(connection, pair, state)
+        if state is CandidatePair.State.SUCCEEDED:
+            for data in guard.succeeded((pair.protocol.id, *pair.remote_addr)):
+                connection.data_received(data, pair.component)
+
+    setattr(connection, GUARD, guard)
+    setattr(connection, DATA_RECEIVED, data_received)
+    setattr(connection, CHECK_STATE, check_state)
 
 
 def nominated(transport: RTCDtlsTransport) -> CandidatePair | None:

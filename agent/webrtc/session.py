@@ -21,6 +21,7 @@ from agent.tasks import end
 from agent.webrtc import seams
 from agent.webrtc.addresses import may_probe
 from agent.webrtc.egress import Egress
+from agent.webrtc.guard import Guard
 from agent.webrtc.inbox import Inbox
 from agent.webrtc.reports import Reports
 from agent.webrtc.sdp import MAX_CANDIDATES, check_offer
@@ -65,6 +66,7 @@ class Session:
         self.egress = Egress(
             stream, self.bandwidth, inbox, playout_delay_ms=terms.playout_delay_ms, full_bps=terms.full_bps
         )
+        self.guard = Guard()
         self._inbox = inbox
         self._ssrc = ssrc
         self._now = now
@@ -141,7 +143,9 @@ class Session:
             transceiver, lambda agreed: self.egress.connect(transport, agreed), self.egress.progress, ssrc=self._ssrc
         )
         reports = Reports(self.egress, sender, self.bandwidth, self._inbox, now=self._now)
-        seams.on_rtcp(transport, reports.take)
+        seams.put_guard(transport, self.guard)
+        seams.send_by_records(transport)
+        seams.on_rtcp(transport, reports.take, self.guard.drops)
         transport.transport.on("statechange", lambda: self._on_ice(transport.transport.state))
 
     def _on_ice(self, state: str) -> None:
@@ -157,7 +161,8 @@ class Session:
                 candidate = candidate_from_sdp((await self._candidates.get()).removeprefix("candidate:"))
             except (ValueError, IndexError, AssertionError):
                 continue
-            if candidate.protocol.lower() == "udp" and may_probe(candidate.ip, candidate.port):
+            known = candidate.component == 1 and candidate.protocol.lower() == "udp"  # aioice stumbles over component 2
+            if known and may_probe(candidate.ip, candidate.port):
                 candidate.sdpMid = self._mid
                 await self._peer.addIceCandidate(candidate)
 

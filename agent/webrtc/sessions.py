@@ -133,6 +133,8 @@ class Sessions:
             _LOG.info("viewer %s: %s", "left" if was_connected else "not connected", reason)
             if was_connected:
                 _LOG.info("session %s: %s", sid, session.egress.account())
+            if dropped := session.guard.account():
+                _LOG.info("session %s: datagrams dropped: %s", sid, dropped)
             ended(reason)
             self._on_change()
 

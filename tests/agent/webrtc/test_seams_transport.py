@@ -17,6 +17,7 @@ from aiortc import (
 )
 
 from agent.webrtc import seams
+from agent.webrtc.guard import Drops
 from agent.webrtc.inbox import Inbox
 from tests.kit.arrivals import until
 from tests.kit.foundations import moved, takes
@@ -81,7 +82,7 @@ async def test_reports_are_taken_at_once_and_all_else_goes_aiortcs_way(transceiv
     viewer = pylibsrtp.Session(pylibsrtp.Policy(key=key, ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND))
     report = viewer.protect_rtcp(b"\x81\xce\0\x02" + bytes(8))
     connection = transport.transport._connection
-    seams.on_rtcp(transport, taken.append)
+    seams.on_rtcp(transport, taken.append, drops := Drops())
 
     connection.data_received(report, 1)  # before DTLS stands there is no key to read it
     transport._rx_srtp = pylibsrtp.Session(pylibsrtp.Policy(key=key, ssrc_type=pylibsrtp.Policy.SSRC_ANY_INBOUND))
@@ -97,6 +98,7 @@ async def test_reports_are_taken_at_once_and_all_else_goes_aiortcs_way(transceiv
         connection.data_received(data, 1)
 
     assert taken == [b"\x81\xce\0\x02" + bytes(8)]
+    assert drops.forged == 2
     queue = connection._queue
     assert [queue.get_nowait()[0] for _ in range(queue.qsize())] == [b"\x16\xfe\xfddtls", b""]
 

@@ -1,0 +1,58 @@
+"""testssl.sh on every server of a fleet: what it finds above INFO is what docs/security/tls.md explains, and no less.
+
+`make tls` runs it, `make test` does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.kit.serving import serving
+
+pytestmark = [pytest.mark.tls, pytest.mark.timeout(600)]
+
+EXPLAINED = Path(__file__).parents[2] / "docs/security/tls.md"
+SERVERS = ("mosquitto", "embedded", "EST and API")
+_NO_FINDING = {"OK", "INFO", "DEBUG"}
+_SCAN = (
+    *("--quiet", "--color", "0", "--warnings", "batch", "--nodns", "none", "--ip", "127.0.0.1"),
+    *("--protocols", "--std", "--pfs", "--server-preference", "--server-defaults", "--header", "--vulnerable"),
+)
+
+
+def explained(server: str) -> set[tuple[str, str]]:
+    """The findings that the table explains for a server: their names and severities."""
+    rows = re.findall(r"^\| ([\w ]+) \| `(\w+)` \| ([A-Z]+) \| \S", EXPLAINED.read_text(), re.MULTILINE)
+    assert {where for where, _, _ in rows} <= {"all", *SERVERS}
+    return {(name, severity) for where, name, severity in rows if where in {"all", server}}
+
+
+async def scan(port: int, root: Path, report: Path) -> None:
+    """Have testssl.sh write to `report` all that it says of a port."""
+    process = await asyncio.create_subprocess_exec(
+        *("testssl", *_SCAN, f"--add-ca={root}", "--jsonfile", report, f"localhost:{port}"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    await process.communicate()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_every_finding_above_info_is_explained(tmp_path: Path, server: str) -> None:
+    async with serving(tmp_path / "fleet", "embedded" if server == "embedded" else "mosquitto") as served:
+        ports = served.fleet.ports
+        port = ports.https if server == "EST and API" else ports.broker
+        await scan(port, served.fleet.directory / "root.pem", report := tmp_path / "report.json")
+
+    findings: list[dict[str, str]] = json.loads(report.read_bytes())
+    told = {finding["id"]: finding["finding"] for finding in findings}
+    assert told["TLS1_2"].startswith("offered"), "the scan did not reach the server"
+    assert told["cert_chain_of_trust"].startswith("passed")
+    assert "LUCKY13" in told, "the scan did not come to its end"
+    found = {(finding["id"], finding["severity"]) for finding in findings if finding["severity"] not in _NO_FINDING}
+    assert found == explained(server), [finding for finding in findings if finding["severity"] not in _NO_FINDING]
