@@ -15,6 +15,7 @@ from typing import Final
 import pylibsrtp
 from aioice.ice import CandidatePair
 from aiortc import (
+    RTCBundlePolicy,
     RTCCertificate,
     RTCConfiguration,
     RTCDtlsTransport,
@@ -42,6 +43,7 @@ from agent.webrtc.path import Path
 
 _NTP_EPOCH_S: Final = 2_208_988_800  # from 1900 to 1970 (RFC 5905, section 6)
 _DTLS_1_2: Final = 0xFEFD  # RFC 6347, section 4.1; pyOpenSSL names only the versions of TLS
+BUNDLE: Final = RTCBundlePolicy.MAX_BUNDLE  # else aiortc makes a transport for a data channel, and discards it
 CERTIFICATES: Final = "_RTCPeerConnection__certificates"
 SENDER: Final = "_RTCRtpTransceiver__sender"
 STARTED: Final = "_RTCRtpSender__rtp_started"
@@ -110,7 +112,7 @@ class DeviceCertificate(RTCCertificate):
 
 def peer_connection(key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> RTCPeerConnection:
     """Make a peer connection that shows this certificate, and asks no STUN server that nobody configured."""
-    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=BUNDLE))
     # aiortc has no `certificates` in its configuration; they are read when the first transceiver is made.
     setattr(connection, CERTIFICATES, [DeviceCertificate(key=key, cert=certificate)])
     return connection

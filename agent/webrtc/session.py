@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +15,6 @@ from aiortc.sdp import candidate_from_sdp
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from agent.media import rtcp
 from agent.media.bandwidth import Bandwidth
 from agent.media.stream import Stream
 from agent.tasks import end
@@ -22,7 +22,7 @@ from agent.webrtc import seams
 from agent.webrtc.addresses import may_probe
 from agent.webrtc.egress import Egress
 from agent.webrtc.reports import Reports
-from agent.webrtc.sdp import MAX_CANDIDATES, check_offer
+from agent.webrtc.sdp import MAX_CANDIDATES, check_offer, complete_answer
 from protocol.errors import Refused
 
 _LOG: Final = logging.getLogger(__name__)
@@ -51,7 +51,9 @@ class Session:
     def __init__(
         self, terms: Terms, stream: Stream, *, now: Callable[[], float], on_connected: Callable[[], None]
     ) -> None:
+        """Errors: Refused, before anything is made for an offer that cannot be answered."""
         self.terms = terms
+        self._offer = check_offer(terms.offer)
         self.connected = False
         self.bandwidth = Bandwidth(start_bps=terms.full_bps, min_bps=MIN_BPS, max_bps=terms.full_bps)
         self.egress = Egress(stream, self.bandwidth, playout_delay_ms=terms.playout_delay_ms, full_bps=terms.full_bps)
@@ -100,10 +102,9 @@ class Session:
             self._candidates.put_nowait(candidate)
 
     async def _negotiate(self) -> str:
-        offer = check_offer(self.terms.offer)
+        offer = self._offer
         for candidate in offer.candidates:
             self.add_candidate(candidate)
-        self._mid = offer.mid
         peer = self._peer
         peer.add_listener("connectionstatechange", self._on_state)
         try:
@@ -114,12 +115,9 @@ class Session:
             if offer.may_answer_passively:
                 seams.answer_passively(transceiver.sender.transport)
             await peer.setLocalDescription(await peer.createAnswer())
-        except Exception as error:  # aiortc's parser raises seven kinds of exception for bad SDP
+        except Exception as error:  # none is known: `check_offer` gives aiortc only what it takes
             raise Refused("failed", f"the offer cannot be answered ({type(error).__name__})") from error
-        sdp = peer.localDescription.sdp
-        if "\r\n" + rtcp.CLOCK_ATTRIBUTE in offer.sdp:  # aiortc does not answer what it does not know
-            sdp = sdp.replace("a=rtcp-mux\r\n", f"a=rtcp-mux\r\n{rtcp.CLOCK_ATTRIBUTE}\r\n")
-        return sdp
+        return complete_answer(peer.localDescription.sdp, offer, tls_id=secrets.token_urlsafe(18))
 
     def _send_through(self, transceiver: RTCRtpTransceiver) -> None:
         codecs = RTCRtpSender.getCapabilities("video").codecs
@@ -144,7 +142,7 @@ class Session:
             except (ValueError, IndexError, AssertionError):
                 continue
             if candidate.protocol.lower() == "udp" and may_probe(candidate.ip, candidate.port):
-                candidate.sdpMid = self._mid
+                candidate.sdpMid = self._offer.mid
                 await self._peer.addIceCandidate(candidate)
 
     def _on_state(self) -> None:

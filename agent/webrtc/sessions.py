@@ -59,12 +59,13 @@ class Sessions:
             raise Refused("failed", "a session under this sid is open")
         if len(self._open) - self.viewers >= self._config.max_pending:
             raise Refused("busy", "too many calls are being set up")
-        if len(self._open) >= self._config.max_viewers:
-            own = next((entry for entry, _ in self._open.values() if entry.terms.viewer == terms.viewer), None)
-            if own is None:
-                raise Refused("busy", "all places are taken")
-            own.end("replaced")
+        own = next((entry for entry, _ in self._open.values() if entry.terms.viewer == terms.viewer), None)
+        is_full = len(self._open) >= self._config.max_viewers
+        if is_full and own is None:
+            raise Refused("busy", "all places are taken")
         session = Session(terms, self._stream, now=self._now, on_connected=lambda: self._connected(terms.sid))
+        if is_full and own is not None:
+            own.end("replaced")
         task = asyncio.create_task(self._serve(session, answered, ended), name=f"session-{terms.sid}")
         self._open[terms.sid] = session, task
         self._on_change()

@@ -55,16 +55,20 @@ async def test_a_session_ends_with_its_grant(house: House) -> None:
 
 
 async def test_a_viewer_without_h264_is_told_so(house: House) -> None:
-    call = await house.call("a", codec="video/VP8")
+    with pytest.raises(Refused) as refusal:
+        await house.call("a", codec="video/VP8")
 
-    assert await call.ended == "codec"
+    assert refusal.value.reason == "codec"
+    assert not house.sessions
 
 
-async def test_an_offer_that_is_not_sdp_ends_that_call_alone(house: House) -> None:
+async def test_an_offer_that_cannot_be_answered_ends_that_call_alone(house: House) -> None:
     good = await house.watch("a")
-    bad = await house.call("b", change=lambda offer: offer.replace("a=ice-pwd", "a=no-such-line"))
 
-    assert await bad.ended == "failed"
+    with pytest.raises(Refused) as refusal:
+        await house.call("b", change=lambda offer: offer.replace("a=ice-pwd", "a=no-such-line"))
+
+    assert refusal.value.reason == "failed"
     await good.watcher.see(5)
 
 
@@ -94,6 +98,16 @@ async def test_when_all_places_are_taken_a_viewers_own_old_session_makes_room(ho
     await house.watch("c", viewer="me")
 
     assert await first.ended == "replaced"
+
+
+async def test_a_viewers_old_session_goes_on_when_its_new_offer_cannot_be_answered(house: House) -> None:
+    first = await house.watch("a", viewer="me")
+    await house.watch("b")
+
+    with pytest.raises(Refused):
+        await house.call("c", viewer="me", codec="video/VP8")
+
+    await first.watcher.see(5)
 
 
 async def test_a_sid_that_is_taken_opens_no_second_session_and_leaves_the_first_alone(house: House) -> None:
