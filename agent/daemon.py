@@ -31,10 +31,11 @@ from agent.webrtc.session import Terms
 from agent.webrtc.sessions import Sessions
 from protocol import jws
 from protocol.errors import Refused
-from protocol.messages import Answer, Bye, Status, kind_of
+from protocol.messages import Answer, Bye, Status, Telemetry, kind_of
 
 _LOG: Final = logging.getLogger(__name__)
 _HOUSEKEEPING_S: Final = 5.0
+_TELEMETRY_S: Final = 60.0
 _LAST_WORDS_S: Final = 6.0  # longer than a source needs to stop, and the link to say goodbye
 _CAMERA_NAME: Final = 64  # characters of it that a status has room for
 _SOFTWARE: Final = f"camward {metadata.version('camward')}"
@@ -49,7 +50,7 @@ class Daemon:
         self._config = config
         self._keeper = Keeper(Renewal(config.identity), LastGood.of(config.identity))
         self._device = self._keeper.current.device_id
-        self._camera_state_since = loop.time()
+        self._camera_state_since = self._started = loop.time()
         root = EstClient(config.identity).root
         streams: dict[StreamName, Stream] = {
             "main": Stream("main", ask=lambda: self._camera.request_keyframe("main")),
@@ -66,13 +67,15 @@ class Daemon:
         )
         self._adaptation = Adaptation(rates, self._sessions, streams, self._camera, now=loop.time)
         self._gate = Gate(device=self._device, root=root, now=time.time(), random=secrets.token_bytes)
-        calls = Calls(device=self._device, gate=self._gate, open=self._open, sessions=self._sessions, say=self._say)
+        self._calls = Calls(
+            device=self._device, gate=self._gate, open=self._open, sessions=self._sessions, say=self._say
+        )
         self._link = Link(
             config.broker,
             device=self._device,
             root=config.identity.root,
             presence=Presence(online=lambda: self._status("online"), offline=lambda: self._status("offline")),
-            receive=calls.receive,
+            receive=self._calls.receive,
             on_state=self._on_link,
         )
 
@@ -100,6 +103,7 @@ class Daemon:
             ("camera", self._camera.run()),
             ("adaptation", self._adaptation.run()),
             ("challenge", self._keep_challenge()),
+            ("telemetry", self._keep_telemetry()),
             ("renewal", self._keeper.run(reconnect=self._link.reconnect, renewed=self._link.reconnect)),
         ]
         if interval_s := notify.watchdog_interval_s():
@@ -132,7 +136,7 @@ class Daemon:
     def _say(self, caller: str, message: Answer | Bye) -> None:
         self._link.reply(caller, self._sign(message))
 
-    def _sign(self, message: Answer | Bye | Status) -> str:
+    def _sign(self, message: Answer | Bye | Status | Telemetry) -> str:
         current = self._keeper.current
         return jws.sign(kind_of(message), message.payload(), key=current.key, chain=current.chain)
 
@@ -147,6 +151,20 @@ class Daemon:
                 viewers=self._sessions.viewers if online else 0,
                 camera=(self._camera.name or self._config.camera.source)[:_CAMERA_NAME],
                 software=_SOFTWARE,
+            )
+        )
+
+    def _telemetry(self) -> str:
+        return self._sign(
+            Telemetry(
+                device=self._device,
+                iat=int(time.time()),
+                uptime_s=int(asyncio.get_running_loop().time() - self._started),
+                viewers=self._sessions.viewers,
+                pending=len(self._sessions) - self._sessions.viewers,
+                refused=dict(self._calls.refused),
+                ended=dict(self._sessions.ended),
+                dropped=self._link.dropped,
             )
         )
 
@@ -180,3 +198,8 @@ class Daemon:
             await asyncio.sleep(_HOUSEKEEPING_S)
             if self._gate.rotate(time.time()):
                 self._link.announce()
+
+    async def _keep_telemetry(self) -> None:
+        while True:
+            await asyncio.sleep(_TELEMETRY_S)
+            self._link.report(self._telemetry)

@@ -64,6 +64,11 @@ def reply(device: str, caller: str) -> str:
     return f"{PREFIX}/{check_device_id(device)}/reply/{check_caller(caller)}"
 
 
+def telemetry(device: str) -> str:
+    """Figures of a device, every minute."""
+    return f"{PREFIX}/{check_device_id(device)}/telemetry"
+
+
 def every_status() -> str:
     """The filter for all devices' presence."""
     return f"{PREFIX}/+/status"

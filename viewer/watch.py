@@ -24,6 +24,7 @@ STATUS_S: Final = 10.0
 ANSWER_S: Final = 15.0
 PICTURE_S: Final = 20.0  # from the answer to the first picture: a sleeping camera has to wake up
 STALL_S: Final = 10.0
+_REPEAT_S: Final = 0.5  # an offer that is lost, or comes while a camera is flooded, is sent again; the wait doubles
 _FRESH_S: Final = 5.0  # for another challenge, after one was stale
 _LAST_WORD_S: Final = 1.0  # a bye may be a little later than the end of the connection that it explains
 _LEAVE_S: Final = 2.0
@@ -129,7 +130,9 @@ class Watch:
             raise NoPicture("offline")
 
     async def _ask(self, sdp: str) -> Answered | Bye:
-        await self._transport.send(self._call.offer(sdp))
+        offer = self._call.offer(sdp)
+        await self._transport.send(offer)
+        repeating = self._loop.create_task(self._repeat(offer), name="offer")
         try:
             async with asyncio.timeout(ANSWER_S):
                 while not isinstance(said := await self._next(), Answered | Bye):
@@ -137,7 +140,19 @@ class Watch:
                         self._early.append(said)
         except TimeoutError as error:
             raise NoPicture("no-answer") from error
+        finally:
+            repeating.cancel()
+            await asyncio.wait([repeating])
         return said
+
+    async def _repeat(self, offer: str) -> None:
+        """Send an offer until it is answered: a camera takes each only once."""
+        wait_s = _REPEAT_S
+        with contextlib.suppress(ViewError):  # whoever waits for the answer hears of it too
+            while True:
+                await asyncio.sleep(wait_s)
+                await self._transport.send(offer)
+                wait_s *= 2
 
     async def _next(self) -> Answered | Candidate | Bye | None:
         return self._call.read(await self._transport.receive(), datetime.now(UTC))

@@ -127,6 +127,10 @@ class Link:
         """Send one caller a signed message. Dropped, and counted, when the queue is full or nobody is connected."""
         self._send(_Outgoing(topic=topics.reply(self._device, caller), message=lambda: message))
 
+    def report(self, message: Callable[[], str]) -> None:
+        """Publish figures; nobody waits for them, and the next ones come soon."""
+        self._send(_Outgoing(topic=topics.telemetry(self._device), message=message))
+
     def announce(self) -> None:
         """Publish the status anew, retained; a connection that is still to come does so by itself."""
         if not self._left:

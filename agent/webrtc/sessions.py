@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -33,6 +34,7 @@ class Sessions:
         self._on_change = on_change
         self._open: dict[str, tuple[Session, asyncio.Task[None]]] = {}
         self._closed = False
+        self.ended: Counter[str] = Counter()  # by reason, since the start
 
     def __len__(self) -> int:
         """How many there are, connected or about to be."""
@@ -115,6 +117,7 @@ class Sessions:
         finally:
             was_connected = session.connected
             del self._open[sid]
+            self.ended[reason] += 1
             _LOG.info("viewer %s: %s", "left" if was_connected else "not connected", reason)
             if was_connected:
                 _LOG.info("session %s: %s", sid, session.egress.account())
