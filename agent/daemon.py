@@ -66,7 +66,13 @@ class Daemon:
             sub_min_bps=SUB_MIN_BPS,
         )
         self._adaptation = Adaptation(rates, self._sessions, streams, self._camera, now=loop.time)
-        self._gate = Gate(device=self._device, root=root, now=time.time(), random=secrets.token_bytes)
+        self._gate = Gate(
+            device=self._device,
+            root=root,
+            now=time.time(),
+            random=secrets.token_bytes,
+            longest_s=config.session.longest_s,
+        )
         self._calls = Calls(
             device=self._device, gate=self._gate, open=self._open, sessions=self._sessions, say=self._say
         )
@@ -123,9 +129,11 @@ class Daemon:
         terms = Terms(
             sid=call.offer.sid,
             viewer=call.grant.jkt,
+            subject=call.grant.sub,
+            scope=call.grant.scope,
             offer=call.offer.sdp,
             setup_s=self._config.session.setup_s,
-            life_s=min(call.grant.session_s, self._config.session.longest_s),
+            life_s=call.life_s,
             key=current.key,
             certificate=current.chain[0],
             full_bps=self._config.camera.bitrate_bps,

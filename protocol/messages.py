@@ -150,6 +150,7 @@ class Answer:
     sid: str
     offer_sha256: str
     sdp: str
+    session_s: int  # the session ends so long after its start, unless a fresh grant renews it
 
     @classmethod
     def parse(cls, payload: Mapping[str, Any]) -> Self:
@@ -160,6 +161,7 @@ class Answer:
             sid=read.base64url("sid", 22, 22),
             offer_sha256=read.base64url("offer_sha256", 43, 43),
             sdp=read.text("sdp", MAX_SDP),
+            session_s=read.integer("session_s", most=86_400),
         )
 
     def payload(self) -> dict[str, Any]:
@@ -218,6 +220,52 @@ class Bye:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Renew:
+    """A fresh grant for the key of a running session, which goes on under it; signed by the viewer."""
+
+    sid: str
+    seq: int
+    grant: str  # a compact JWS
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Self:
+        """Errors: Malformed."""
+        read = _Reader(payload)
+        return cls(
+            sid=read.base64url("sid", 22, 22),
+            seq=read.integer("seq", most=1_000_000),
+            grant=read.text("grant", 16_384),
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """The JSON object to sign."""
+        return _payload(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoke:
+    """What was granted until `iat` is taken back, and sessions under it end; signed by an authoriser."""
+
+    device: str
+    iat: int
+    sub: str  # whose grants; empty for everybody's: the device itself was revoked
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Self:
+        """Errors: Malformed."""
+        read = _Reader(payload)
+        return cls(
+            device=check_device_id(read.text("device", 26)),
+            iat=read.integer("iat"),
+            sub=read.text("sub", 128, empty=True),
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """The JSON object to sign."""
+        return _payload(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Telemetry:
     """Figures of a device, every minute; signed by the device. Counters rise from its start on."""
 
@@ -250,7 +298,7 @@ class Telemetry:
         return _payload(self)
 
 
-Message = Status | Grant | Offer | Answer | Candidate | Bye | Telemetry
+Message = Status | Grant | Offer | Answer | Candidate | Bye | Renew | Revoke | Telemetry
 
 
 def kind_of(message: Message) -> str:

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from aiohttp import web
 from cryptography import x509
 
+from protocol import topics
 from protocol.names import Role
 from provisioning import tls
 from provisioning.api import application
@@ -26,6 +27,7 @@ from provisioning.est import Enrolment
 from provisioning.files import FleetError, PortTaken
 from provisioning.gateway import Gateway
 from provisioning.gateway_link import GatewayLink
+from provisioning.grants import make_revoke
 from provisioning.mosquitto import Mosquitto
 from provisioning.people import People
 from provisioning.presence import Presence
@@ -173,9 +175,18 @@ class FleetService:
             # A device that enrols anew loses only the certificates that it had.
             if (await asyncio.to_thread(self.registry.device, event.device)).state == "revoked":
                 self.gateway.revoke(event.device)
+                await self._revoke(event.device)  # before its connection ends: after that it hears nothing any more
             await broker.evict(event.device)
         elif event.kind == "claimed":
             self.gateway.admit(event.device)
+
+    async def _revoke(self, device: str, person: str = "") -> None:
+        """Have a device end what was granted: to one person, or to everybody."""
+        message = make_revoke(self._authoriser, device=device, person=person, now=_now())
+        try:
+            await self._link.publish(topics.control(device), message)
+        except ConnectionError as error:
+            self._say(f"{device} could not be told to end its sessions: {error}")
 
     def _sentence(self, event: Event) -> str:
         label = self.registry.device(event.device).label if event.device else "fleet"

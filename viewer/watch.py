@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -28,10 +28,15 @@ _REPEAT_S: Final = 0.5  # an offer that is lost, or comes while a camera is floo
 _FRESH_S: Final = 5.0  # for another challenge, after one was stale
 _LAST_WORD_S: Final = 1.0  # a bye may be a little later than the end of the connection that it explains
 _LEAVE_S: Final = 2.0
+_RENEW_AT: Final = 2 / 3  # of a session's life; a try that fails is followed by another at 2/3 of what is left
+_RENEW_S: Final = 1.0  # not more often than that
 
 
 class Watch:
-    """Watches one camera until `seconds` of picture have come, or `stop` is called. `say` gets a line for people."""
+    """Watches one camera until `seconds` of picture have come, or `stop` is called. `say` gets a line for people.
+
+    `regrant` asks the fleet for a fresh grant in time, so that the session goes on; without it, it ends with its grant.
+    """
 
     def __init__(
         self,
@@ -42,6 +47,7 @@ class Watch:
         seconds: float | None,
         record: Path | None,
         say: Callable[[str], None],
+        regrant: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.leaf: x509.Certificate | None = None  # the device's, once it is verified
@@ -50,6 +56,8 @@ class Watch:
         self._transport = transport
         self._most_ticks = None if seconds is None else seconds * CLOCK_HZ
         self._say = say
+        self._regrant = regrant
+        self._session_s: asyncio.Future[int] = loop.create_future()
         self._loop = loop
         self._receiver = Receiver(ice_servers, on_unit=self._picture, on_end=self._lost)
         self._recorder = None if record is None else Recorder(record)
@@ -68,6 +76,7 @@ class Watch:
         parts = [
             self._loop.create_task(self._converse(), name="converse"),
             self._loop.create_task(self._look(), name="look"),
+            self._loop.create_task(self._renew(), name="renew"),
         ]
         for part in parts:
             part.add_done_callback(self._ended)
@@ -87,6 +96,7 @@ class Watch:
         answered = await self._dial()
         self.leaf = answered.leaf
         self._answered_at = self._loop.time()
+        self._session_s.set_result(answered.session_s)
         self._say(f"the camera has proved who it is: certificate until {answered.leaf.not_valid_after_utc:%F}")
         await self._receiver.accept(answered.sdp)
         for candidate in self._early:
@@ -156,6 +166,20 @@ class Watch:
 
     async def _next(self) -> Answered | Candidate | Bye | None:
         return self._call.read(await self._transport.receive(), datetime.now(UTC))
+
+    async def _renew(self) -> None:
+        session_s = await self._session_s
+        if self._regrant is None:
+            return
+        ends_at = self._loop.time() + session_s
+        while True:
+            await asyncio.sleep(max(_RENEW_S, (ends_at - self._loop.time()) * _RENEW_AT))
+            try:
+                await self._transport.send(self._call.renew(await self._regrant()))
+            except ViewError as error:
+                self._say(f"The permission was not renewed yet: {error}")
+            else:
+                ends_at = self._loop.time() + session_s
 
     async def _look(self) -> None:
         """Once a second: a line for people, and whether there is still a picture."""

@@ -12,11 +12,12 @@ from agent.signaling.gate import Call, Gate
 from agent.signaling.limits import Strangers
 from protocol import jws
 from protocol.errors import Malformed, ProtocolError, Refused, Untrusted
-from protocol.messages import Answer, Bye, Candidate, Offer
+from protocol.messages import Answer, Bye, Candidate, Offer, Renew
 
 _LOG: Final = logging.getLogger(__name__)
 _OFFER: Final = jws.typ_of("offer")
-_FOLLOW_UPS: Final = frozenset({jws.typ_of("candidate"), jws.typ_of("bye")})
+_FOLLOW_UPS: Final = frozenset(map(jws.typ_of, ("candidate", "bye", "renew")))
+_REVOKE: Final = jws.typ_of("revoke")
 
 
 class Sessions(Protocol):
@@ -28,8 +29,14 @@ class Sessions(Protocol):
     def add_candidate(self, sid: str, candidate: str) -> None:
         """Hand over a viewer's candidate."""
 
+    def renew(self, sid: str, life_s: float, scope: frozenset[str]) -> None:
+        """Let a session go on for so long from now, under what a fresh grant allows."""
+
     def end(self, sid: str, reason: str) -> None:
         """End a session."""
+
+    def revoke(self, subject: str) -> None:
+        """End the sessions of one person or app; with an empty name, all of them."""
 
 
 class Calls:
@@ -82,18 +89,23 @@ class Calls:
             return True
         if message.typ in _FOLLOW_UPS:
             return self._follow_up(message)
+        if message.typ == _REVOKE:
+            self._sessions.revoke(self._gate.revocation(message, time.time(), self._may_meet).sub)
+            return True
         raise Malformed("no known kind of message")
 
     def _offer(self, message: jws.Unverified) -> None:
         try:
-            call = self._gate.call(message, time.time(), lambda: self._strangers.may_meet(time.monotonic()))
+            call = self._gate.call(message, time.time(), self._may_meet)
         except Refused as refusal:
             self._refuse(Offer.parse(message.payload), refusal)
             return
         offer = call.offer
 
         def answered(sdp: str) -> None:
-            answer = Answer(device=self._device, sid=offer.sid, offer_sha256=call.offer_sha256, sdp=sdp)
+            answer = Answer(
+                device=self._device, sid=offer.sid, offer_sha256=call.offer_sha256, sdp=sdp, session_s=call.life_s
+            )
             self._say(offer.reply, answer)
 
         def ended(reason: str) -> None:
@@ -119,9 +131,15 @@ class Calls:
         self._heard[said.sid] = said.seq
         if isinstance(said, Candidate):
             self._sessions.add_candidate(said.sid, said.candidate)
+        elif isinstance(said, Renew):
+            grant, life_s = self._gate.renewal(said.grant, viewer, time.time(), self._may_meet)
+            self._sessions.renew(said.sid, life_s, grant.scope)
         else:
             self._sessions.end(said.sid, "left")
         return True
+
+    def _may_meet(self) -> bool:
+        return self._strangers.may_meet(time.monotonic())
 
     def _refuse(self, offer: Offer, refusal: Refused) -> None:
         self.refused[refusal.reason] += 1

@@ -16,10 +16,15 @@ from agent.signaling.grants import Grants
 from agent.signaling.limits import CALLS_IN_ALL, CALLS_OF_A_VIEWER, FOLLOW_UPS_OF_A_VIEWER, Bucket, Viewers
 from protocol import jws
 from protocol.errors import Malformed, Overloaded, Refused, Untrusted
-from protocol.messages import Bye, Candidate, Grant, Offer
+from protocol.messages import Bye, Candidate, Grant, Offer, Renew, Revoke
 
 CHALLENGE_S: Final = 300.0
 REMEMBERED: Final = 4096  # sids under one challenge; when they are used up, calls are refused until it changes
+_FOLLOW_UPS: Final[dict[str, type[Candidate | Bye | Renew]]] = {
+    jws.typ_of("candidate"): Candidate,
+    jws.typ_of("bye"): Bye,
+    jws.typ_of("renew"): Renew,
+}
 _TURNED_AWAY: Final = 256  # sids of refused calls, the last ones; each is answered once
 
 
@@ -30,6 +35,7 @@ class Call:
     offer: Offer
     offer_sha256: str
     grant: Grant
+    life_s: int  # how long its session may last under this grant
 
 
 @dataclass(slots=True)
@@ -42,8 +48,17 @@ class _Challenge:
 class Gate:
     """Accepts a call once, from the key that a grant names, for this device, under a fresh challenge."""
 
-    def __init__(self, *, device: str, root: x509.Certificate, now: float, random: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        *,
+        device: str,
+        root: x509.Certificate,
+        now: float,
+        random: Callable[[int], bytes],
+        longest_s: int = 3600,
+    ) -> None:
         self._device = device
+        self._longest_s = longest_s
         self._grants = Grants(device=device, root=root)
         self._random = random
         self._challenges: deque[_Challenge] = deque(maxlen=2)  # the current one, and the one before it
@@ -76,9 +91,9 @@ class Gate:
             self._turned_away.append(message.payload["sid"])
             raise
 
-    def follow_up(self, message: jws.Unverified, jkt: str, now: float) -> Candidate | Bye:
-        """Verify a candidate or a bye of the viewer whose key has the thumbprint `jkt`. Errors: ProtocolError."""
-        kind: type[Candidate | Bye] = Bye if message.typ == jws.typ_of("bye") else Candidate
+    def follow_up(self, message: jws.Unverified, jkt: str, now: float) -> Candidate | Bye | Renew:
+        """Verify what the viewer whose key has the thumbprint `jkt` says in its session. Errors: ProtocolError."""
+        kind = _FOLLOW_UPS[message.typ]
         said = kind.parse(message.payload)
         if jws.claimed_thumbprint(message) != jkt:
             raise Untrusted("not the key that opened this session")
@@ -87,6 +102,18 @@ class Gate:
         self._signed(message, kind.__name__.lower(), jkt)
         self._follow_ups_of.spend(jkt, now)
         return said
+
+    def renewal(
+        self, grant: str, jkt: str, now: float, may_meet: Callable[[], bool] = lambda: True
+    ) -> tuple[Grant, int]:
+        """Verify a fresh grant for a running session; gives how long that may last from now. Errors: ProtocolError."""
+        fresh = self._grants.believe(grant, jkt=jkt, now=now, may_meet=may_meet)
+        self._grants.check(fresh, now)
+        return fresh, min(fresh.session_s, self._longest_s)
+
+    def revocation(self, message: jws.Unverified, now: float, may_meet: Callable[[], bool] = lambda: True) -> Revoke:
+        """Verify that the fleet takes grants back, and refuse them from now on. Errors: ProtocolError."""
+        return self._grants.revoke(message, now, may_meet)
 
     def _call(self, message: jws.Unverified, now: float, may_meet: Callable[[], bool]) -> Call:
         # Strings first: most of what a stranger can make up costs a parse and a few comparisons, and no curve.
@@ -103,17 +130,15 @@ class Gate:
         grant = self._grants.believe(offer.grant, jkt=jkt, now=now, may_meet=may_meet)
         self._signed(message, "offer", jkt)
         self._calls_of.spend(jkt, now)
-        if now >= grant.exp:
-            raise Refused("expired", "the grant has ended")
+        self._grants.check(grant, now)
         if known is None:
             raise Refused("expired", "the challenge is not the current one")
         if len(known.sids) >= REMEMBERED or not self._calls.has(now):
             raise Refused("busy", "too many calls")
         self._calls.spend()
         known.sids.add(offer.sid)
-        if "live" not in grant.scope:
-            raise Refused("forbidden", "the grant does not allow to watch")
-        return Call(offer=offer, offer_sha256=jws.sha256(message.compact), grant=grant)
+        life_s = min(grant.session_s, self._longest_s)
+        return Call(offer=offer, offer_sha256=jws.sha256(message.compact), grant=grant, life_s=life_s)
 
     @staticmethod
     def _signed(message: jws.Unverified, kind: str, jkt: str) -> None:

@@ -36,6 +36,8 @@ class Terms:
 
     sid: str
     viewer: str  # the viewer's key, as its thumbprint: who may follow up
+    subject: str  # the person or app that its grant names: whose grants may be revoked
+    scope: frozenset[str]  # what the grant allows
     offer: str
     setup_s: float
     life_s: float
@@ -57,6 +59,8 @@ class Session:
         self.connected = False
         self.bandwidth = Bandwidth(start_bps=terms.full_bps, min_bps=MIN_BPS, max_bps=terms.full_bps)
         self.egress = Egress(stream, self.bandwidth, playout_delay_ms=terms.playout_delay_ms, full_bps=terms.full_bps)
+        self._life_s = terms.life_s
+        self._life: asyncio.Timeout | None = None
         self._now = now
         self._on_connected = on_connected
         self._peer = seams.peer_connection(terms.key, terms.certificate)
@@ -76,7 +80,7 @@ class Session:
             if not self._end.done():
                 self.connected = True
                 self._on_connected()
-            async with asyncio.timeout(self.terms.life_s):
+            async with asyncio.timeout(self._life_s) as self._life:
                 return await self._end
         except Refused as refusal:
             _LOG.info("session %s: %s", self.terms.sid, refusal)
@@ -95,6 +99,12 @@ class Session:
         if not self._end.done():
             self._end.set_result(reason)
             self._settled.set()
+
+    def renew(self, life_s: float) -> None:
+        """Go on for so long from now."""
+        self._life_s = life_s
+        if self._life is not None and not self._life.expired():
+            self._life.reschedule(asyncio.get_running_loop().time() + life_s)
 
     def add_candidate(self, candidate: str) -> None:
         """Take a viewer's candidate (RFC 8839 candidate-attribute); what may not be probed is passed over."""

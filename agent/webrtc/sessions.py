@@ -95,6 +95,17 @@ class Sessions:
         if entry := self._open.get(sid):
             entry[0].end(reason)
 
+    def renew(self, sid: str, life_s: float, scope: frozenset[str]) -> None:
+        """Let a session go on for so long from now, under what a fresh grant allows."""
+        if entry := self._open.get(sid):
+            entry[0].renew(life_s)
+
+    def revoke(self, subject: str) -> None:
+        """End the sessions of one person or app; with an empty name, all of them."""
+        for session, _ in self._open.values():
+            if subject in {"", session.terms.subject}:
+                session.end("revoked")
+
     def end_each(self, reason: str) -> None:
         """Let every session come to its end."""
         for session, _ in self._open.values():

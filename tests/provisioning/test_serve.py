@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from protocol import jws, topics
+from protocol.messages import Revoke
 from protocol.names import Role
 from provisioning import ca
 from provisioning.files import FleetError
@@ -80,6 +81,9 @@ async def test_a_device_that_another_process_revokes_is_cut_off_and_its_viewers_
             revoked_at = time.monotonic()
             served.registry.revoke(device.id, utc_now())
             assert await error_frame(ws) == (device.id, "revoked")
+        _, message = await next_message(camera)
+        revoke = Revoke.parse(jws.peek(message).payload)
+        assert (revoke.device, revoke.sub) == (device.id, "")
         with pytest.raises(aiomqtt.MqttError):
             await next_message(camera)
         assert time.monotonic() - revoked_at < 5

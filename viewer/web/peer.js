@@ -11,7 +11,7 @@ const REPEAT_MS = 500; // an offer that is lost, or comes while a camera is floo
 const PATIENCE_MS = 5_000; // for a connection that says "disconnected", and may come back
 
 /**
- * Events: `answered`, `connected`, `interrupted`, and once `over` with a Failure as its detail.
+ * Events: `answered` with the seconds that the session may last, `connected`, `interrupted`, and once `over` with a Failure as its detail.
  * `stream` holds the picture, and may be shown once `connected` has come: before that the certificate is compared.
  */
 export class Peer extends EventTarget {
@@ -82,6 +82,13 @@ export class Peer extends EventTarget {
     }, waitMs);
   }
 
+  /** Let the session go on under a fresh grant. */
+  async renew(grant) {
+    this.#seq += 1;
+    const compact = await sign("renew", { sid: this.sid, seq: this.#seq, grant }, this.#key);
+    if (!this.#over) this.#send(compact);
+  }
+
   /** Take a peeked message of this sid. */
   receive(message) {
     if (this.#waiting >= MOST_WAITING) return;
@@ -124,7 +131,7 @@ export class Peer extends EventTarget {
     }
   }
 
-  async #answer({ offer_sha256, sdp }, der) {
+  async #answer({ offer_sha256, sdp, session_s: sessionS }, der) {
     if (offer_sha256 !== this.#offerHash) throw new Failure("untrusted-answer", "it answers another offer");
     await demandFingerprint(sdp, der);
     this.verified = { der, fingerprint: await fingerprint(der) };
@@ -135,7 +142,7 @@ export class Peer extends EventTarget {
       throw new Failure("bad-answer", cause.message, { cause });
     }
     if (this.#over) return;
-    this.dispatchEvent(new Event("answered"));
+    this.dispatchEvent(new CustomEvent("answered", { detail: { sessionS } }));
     for (const candidate of this.#early.splice(0)) await this.#add(candidate);
   }
 

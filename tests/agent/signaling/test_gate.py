@@ -14,7 +14,7 @@ from agent.signaling.gate import CHALLENGE_S, REMEMBERED, Gate
 from agent.signaling.limits import CALLS_IN_ALL, CALLS_OF_A_VIEWER, FOLLOW_UPS_OF_A_VIEWER
 from protocol import certificates, jws
 from protocol.errors import BadSignature, Malformed, Overloaded, Refused, Untrusted
-from protocol.messages import Bye, Candidate
+from protocol.messages import Bye, Candidate, Revoke
 from protocol.names import Role, device_id
 from tests.kit.caller import Caller, Signer, TrustTree
 
@@ -321,3 +321,72 @@ def test_candidates_of_a_viewer_have_a_limit(gate: Gate, caller: Caller) -> None
         gate.follow_up(candidate, caller.jkt, NOW)
     with pytest.raises(Overloaded):
         gate.follow_up(candidates[-1], caller.jkt, NOW)
+
+
+def revocation(authoriser: Signer, at: float = NOW, **changes: object) -> jws.Unverified:
+    payload = Revoke(device=DEVICE, iat=int(at), sub="somebody").payload() | changes
+    return jws.peek(authoriser.sign("revoke", payload))
+
+
+def test_what_was_granted_before_a_revocation_is_refused_and_what_comes_after_it_is_not(
+    gate: Gate, caller: Caller, authoriser: Signer
+) -> None:
+    before = jws.peek(offer(gate, caller))
+
+    assert gate.revocation(revocation(authoriser), NOW).sub == "somebody"
+
+    with pytest.raises(Refused) as refusal:
+        gate.call(before, NOW)
+    assert refusal.value.reason == "revoked"
+    assert gate.call(jws.peek(caller.offer(challenge=gate.challenge, grant=caller.grant(NOW + 1))), NOW + 1)
+
+
+def test_a_revocation_of_one_person_leaves_all_others_and_one_of_the_device_leaves_nobody(
+    gate: Gate, caller: Caller, authoriser: Signer
+) -> None:
+    gate.revocation(revocation(authoriser, sub="somebody-else"), NOW)
+    gate.call(jws.peek(offer(gate, caller)), NOW)
+
+    gate.revocation(revocation(authoriser, sub=""), NOW)
+    with pytest.raises(Refused) as refusal:
+        gate.call(jws.peek(offer(gate, caller)), NOW)
+    assert refusal.value.reason == "revoked"
+
+
+def test_a_revocation_that_is_repeated_late_or_for_another_device_revokes_nothing(
+    gate: Gate, caller: Caller, authoriser: Signer
+) -> None:
+    gate.revocation(revocation(authoriser, NOW - 10), NOW)
+
+    for message in (
+        revocation(authoriser, NOW - 10),
+        revocation(authoriser, NOW - 400),
+        revocation(authoriser, NOW + 60),
+        revocation(authoriser, device=device_id(b"x" * 16)),
+    ):
+        with pytest.raises(Malformed):
+            gate.revocation(message, NOW)
+    assert gate.call(jws.peek(offer(gate, caller)), NOW)
+
+
+@pytest.mark.parametrize("role", [Role.DEVICE, Role.APP, Role.SERVICE])
+def test_nobody_but_an_authoriser_revokes(gate: Gate, tree: TrustTree, caller: Caller, role: Role) -> None:
+    with pytest.raises(Untrusted):
+        gate.revocation(revocation(tree.leaf(role, DEVICE)), NOW)
+    assert gate.call(jws.peek(offer(gate, caller)), NOW)
+
+
+def test_a_fresh_grant_renews_for_as_long_as_it_and_the_device_allow(tree: TrustTree, caller: Caller) -> None:
+    gate = Gate(device=DEVICE, root=tree.root, now=NOW, random=secrets.token_bytes, longest_s=600)
+
+    assert gate.renewal(caller.grant(NOW, session_s=300), caller.jkt, NOW)[1] == 300
+    assert gate.renewal(caller.grant(NOW), caller.jkt, NOW)[1] == 600
+
+
+def test_a_grant_that_has_ended_or_is_anothers_renews_nothing(gate: Gate, caller: Caller, authoriser: Signer) -> None:
+    with pytest.raises(Refused):
+        gate.renewal(caller.grant(NOW), caller.jkt, NOW + 301)
+    with pytest.raises(Untrusted):
+        gate.renewal(Caller(device=DEVICE, authoriser=authoriser).grant(NOW), caller.jkt, NOW)
+    with pytest.raises(Refused):
+        gate.renewal(caller.grant(NOW, scope=frozenset({"snapshot"})), caller.jkt, NOW)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -52,6 +53,29 @@ async def test_a_session_ends_with_its_grant(house: House) -> None:
     call = await house.watch("a", life_s=0.5)
 
     assert await call.ended == "expired"
+
+
+async def test_a_session_that_is_renewed_outlives_its_grant_on_the_same_connection(house: House) -> None:
+    call = await house.watch("a", life_s=3.0)
+
+    house.sessions.renew("a", 600.0, frozenset({"live"}))
+    await asyncio.sleep(4.0)
+
+    assert not call.ended.done()
+    await call.watcher.see(5)
+    house.sessions.renew("a", 0.2, frozenset({"live"}))
+    assert await call.ended == "expired"
+
+
+async def test_a_revocation_ends_the_sessions_of_the_one_it_names(house: House) -> None:
+    anna, bert = await house.watch("a", subject="anna"), await house.watch("b", subject="bert")
+
+    house.sessions.revoke("anna")
+    assert await anna.ended == "revoked"
+    await bert.watcher.see(5)
+
+    house.sessions.revoke("")
+    assert await bert.ended == "revoked"
 
 
 async def test_a_viewer_without_h264_is_told_so(house: House) -> None:
