@@ -12,8 +12,9 @@ from typing import Final
 
 from cryptography import x509
 
+from agent.rates import Bucket
 from agent.signaling.grants import Grants
-from agent.signaling.limits import CALLS_IN_ALL, CALLS_OF_A_VIEWER, FOLLOW_UPS_OF_A_VIEWER, Bucket, Viewers
+from agent.signaling.limits import CALLS_IN_ALL, CALLS_OF_A_VIEWER, FOLLOW_UPS_OF_A_VIEWER, Viewers
 from protocol import jws
 from protocol.errors import Malformed, Overloaded, Refused, Untrusted
 from protocol.messages import Bye, Candidate, Grant, Offer, Renew, Revoke

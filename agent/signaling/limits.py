@@ -3,43 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Final
 
+from agent.rates import Bucket, Rate
+
 MOST_VIEWERS: Final = 256  # whose buckets are kept; the one that was quiet for longest is forgotten, and is full anew
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
-    """So many at once, and so many a second after that."""
-
-    burst: float
-    per_s: float
-
-
 CALLS_OF_A_VIEWER: Final = Rate(burst=10, per_s=0.5)
 CALLS_IN_ALL: Final = Rate(burst=40, per_s=5)
 FOLLOW_UPS_OF_A_VIEWER: Final = Rate(burst=100, per_s=10)  # candidates, byes, renewals
 STRANGERS_CPU_S: Final = Rate(burst=0.3, per_s=0.3)  # seconds of one core for what does not verify in the end
-
-
-class Bucket:
-    """A token bucket; what was spent beyond its content is made good before anything else is given."""
-
-    def __init__(self, rate: Rate, now: float) -> None:
-        self._rate = rate
-        self._tokens = rate.burst
-        self._at = now
-
-    def has(self, now: float, least: float = 1.0) -> bool:
-        """Whether so much is there; takes nothing."""
-        passed = max(0.0, now - self._at)
-        self._tokens, self._at = min(self._rate.burst, self._tokens + passed * self._rate.per_s), now
-        return self._tokens >= least
-
-    def spend(self, amount: float = 1.0) -> None:
-        """Take so much, even if less is there."""
-        self._tokens -= amount
 
 
 class Viewers:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path as File
 from typing import Final
 
+import aioice.ice
 import pylibsrtp
 from aioice.ice import CandidatePair
 from aiortc import (
@@ -23,6 +24,7 @@ from aiortc import (
     RTCRtpCodecParameters,
     RTCRtpSender,
     RTCRtpTransceiver,
+    RTCSctpTransport,
 )
 from aiortc.codecs import CODECS, HEADER_EXTENSIONS, is_rtx
 from aiortc.rtcdtlstransport import (
@@ -52,6 +54,11 @@ OCTETS: Final = "_RTCRtpSender__octet_count"
 PACKETS: Final = "_RTCRtpSender__packet_count"
 DATA_RECEIVED: Final = "data_received"
 MAX_SIZE: Final = "max_size"
+CONSENT_FAILURES: Final = 4  # checks every 4 to 6 s, each waited for half a second: consent ends within 26 s
+HANDLE_DATA: Final = "_handle_data"
+_SCTP_BYTES: Final = 64 * 1024  # what a viewer may have under way, as the receive window says too
+_SCTP_CHUNKS: Final = 256
+_SCTP_STREAMS: Final = 4
 _LARGEST_DATAGRAM: Final = 2048  # more than any MTU that a viewer's packets pass
 LSR: Final = "_RTCRtpSender__lsr"
 LSR_TIME: Final = "_RTCRtpSender__lsr_time"
@@ -77,6 +84,7 @@ def _extend_what_aiortc_negotiates() -> None:
 
 
 _extend_what_aiortc_negotiates()
+aioice.ice.CONSENT_FAILURES = CONSENT_FAILURES  # its own 6 take 33 s; RFC 7675, section 5.1: 30 at most
 
 
 def srtp_profiles(flags: str) -> list[SRTPProtectionProfile]:
@@ -256,3 +264,27 @@ def path(pair: CandidatePair) -> Path:
     # asyncio makes room for 256 KiB before each datagram it receives, which costs ten times what receiving does.
     setattr(transport, MAX_SIZE, _LARGEST_DATAGRAM)
     return Path(sock.dup(), pair.remote_addr, transport.sendto)
+
+
+def bound_sctp(sctp: RTCSctpTransport, misused: Callable[[], None]) -> None:
+    """Bound what a viewer can have SCTP keep, and tell `misused` of one who sends what a data channel has no use for.
+
+    aiortc announces a receive window and does not hold anybody to it, and raises on what it does not expect.
+    """
+    handle = getattr(sctp, HANDLE_DATA)
+    sctp._advertised_rwnd = _SCTP_BYTES
+
+    async def handle_data(data: bytes) -> None:
+        try:
+            await handle(data)
+        except ConnectionError:
+            raise
+        except Exception:  # noqa: BLE001  # its parser has as many kinds as that of SDP
+            misused()
+            return
+        streams = sctp._inbound_streams
+        chunks = sum(len(stream.reassembly) for stream in streams.values()) + len(sctp._sack_misordered)
+        if sctp._advertised_rwnd < 0 or chunks > _SCTP_CHUNKS or len(streams) > _SCTP_STREAMS:
+            misused()
+
+    setattr(sctp, HANDLE_DATA, handle_data)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from aiortc import RTCRtpSender, RTCRtpTransceiver, RTCSessionDescription
+from aiortc import RTCDataChannel, RTCRtpSender, RTCRtpTransceiver, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,6 +20,7 @@ from agent.media.stream import Stream
 from agent.tasks import end
 from agent.webrtc import seams
 from agent.webrtc.addresses import may_probe
+from agent.webrtc.control import LABEL, SCOPE, Control
 from agent.webrtc.egress import Egress
 from agent.webrtc.reports import Reports
 from agent.webrtc.sdp import MAX_CANDIDATES, check_offer, complete_answer
@@ -27,6 +28,7 @@ from protocol.errors import Refused
 
 _LOG: Final = logging.getLogger(__name__)
 MIN_BPS: Final = 50_000  # no viewer's rate is estimated lower: even the smallest stream needs as much
+_UNREAD_BYTES: Final = 16 * 1024  # answers that a viewer has not taken; until it does, its commands are dropped
 _CLOSE_S: Final = 5.0  # a connection that does not close by then is left to the garbage collector
 
 
@@ -55,7 +57,9 @@ class Session:
     ) -> None:
         """Errors: Refused, before anything is made for an offer that cannot be answered."""
         self.terms = terms
-        self._offer = check_offer(terms.offer)
+        self._offer = check_offer(terms.offer, control=SCOPE in terms.scope)
+        self._scope = terms.scope
+        self._control: Control | None = None
         self.connected = False
         self.bandwidth = Bandwidth(start_bps=terms.full_bps, min_bps=MIN_BPS, max_bps=terms.full_bps)
         self.egress = Egress(stream, self.bandwidth, playout_delay_ms=terms.playout_delay_ms, full_bps=terms.full_bps)
@@ -100,9 +104,9 @@ class Session:
             self._end.set_result(reason)
             self._settled.set()
 
-    def renew(self, life_s: float) -> None:
-        """Go on for so long from now."""
-        self._life_s = life_s
+    def renew(self, life_s: float, scope: frozenset[str]) -> None:
+        """Go on for so long from now, under what is allowed now."""
+        self._life_s, self._scope = life_s, scope
         if self._life is not None and not self._life.expired():
             self._life.reschedule(asyncio.get_running_loop().time() + life_s)
 
@@ -122,6 +126,9 @@ class Session:
             transceiver = peer.addTransceiver("video", direction="sendonly")
             self._send_through(transceiver)
             await peer.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
+            if (sctp := peer.sctp) is not None:
+                seams.bound_sctp(sctp, lambda: self.end("failed"))
+                peer.add_listener("datachannel", self._on_channel)
             if offer.may_answer_passively:
                 seams.answer_passively(transceiver.sender.transport)
             await peer.setLocalDescription(await peer.createAnswer())
@@ -137,6 +144,18 @@ class Session:
         reports = Reports(self.egress, sender, self.bandwidth, now=self._now)
         seams.on_rtcp(transport, reports.take)
         transport.transport.on("statechange", lambda: self._on_ice(transport.transport.state))
+
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        if channel.label != LABEL or self._control is not None:
+            channel.close()
+            return
+        control = self._control = Control({}, scope=lambda: self._scope, now=self._now())
+
+        def take(message: str | bytes) -> None:
+            if channel.readyState == "open" and channel.bufferedAmount <= _UNREAD_BYTES:
+                channel.send(control.answer(message, self._now()))
+
+        channel.add_listener("message", take)
 
     def _on_ice(self, state: str) -> None:
         # As early as there is a path: the keyframe is made while DTLS shakes hands.

@@ -98,7 +98,7 @@ class Sessions:
     def renew(self, sid: str, life_s: float, scope: frozenset[str]) -> None:
         """Let a session go on for so long from now, under what a fresh grant allows."""
         if entry := self._open.get(sid):
-            entry[0].renew(life_s)
+            entry[0].renew(life_s, scope)
 
     def revoke(self, subject: str) -> None:
         """End the sessions of one person or app; with an empty name, all of them."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.signaling.limits import MOST_VIEWERS, STRANGERS_CPU_S, Bucket, Rate, Strangers, Viewers
+from agent.rates import Bucket, Rate
+from agent.signaling.limits import MOST_VIEWERS, STRANGERS_CPU_S, Strangers, Viewers
 
 SLOW = Rate(burst=3, per_s=0.5)
 
