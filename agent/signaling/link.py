@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _FIRST_RETRY_S: Final = 1.0
 _LONGEST_RETRY_S: Final = 60.0
 _TIMEOUT_S: Final = 10.0
 _FAREWELL_S: Final = 3.0
+_RECEIVE_BYTES: Final = 128 * 1024  # a flood that waits in the kernel's buffers holds up the broker's word to us
 _OVERHEAD: Final = 1024  # a packet's header, topic and properties
 _QUEUED: Final = 256  # messages each way; what does not fit is dropped and counted: a caller asks again
 
@@ -181,6 +183,7 @@ class Link:
             keepalive=self._config.keepalive_s,
             timeout=_TIMEOUT_S,
             tls_context=context,
+            socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)],
             max_queued_incoming_messages=_QUEUED,
             max_queued_outgoing_messages=_QUEUED,
             **options,
