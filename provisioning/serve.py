@@ -29,7 +29,7 @@ from provisioning.gateway import Gateway
 from provisioning.gateway_link import GatewayLink
 from provisioning.grants import make_revoke
 from provisioning.mosquitto import Mosquitto
-from provisioning.people import People
+from provisioning.people import WITHDRAWN, People
 from provisioning.presence import Presence
 from provisioning.registry import Event, Registry
 from provisioning.store import Fleet
@@ -169,6 +169,8 @@ class FleetService:
         self._say(await asyncio.to_thread(self._sentence, event))
         if event.kind in {"revoked", "enrolled", "certified", "granted"}:
             await broker.reload()
+        if event.kind == WITHDRAWN:
+            await self._withdrawn(event)
         if event.device is None:
             return
         if event.kind == "revoked":
@@ -179,6 +181,14 @@ class FleetService:
             await broker.evict(event.device)
         elif event.kind == "claimed":
             self.gateway.admit(event.device)
+
+    async def _withdrawn(self, event: Event) -> None:
+        """Have the devices end what one person was granted; permissions that they still have give them new grants."""
+        person = event.note.partition(" ")[0]
+        listed = await asyncio.to_thread(self.registry.devices)
+        for device in [device.id for device in listed if device.state == "enrolled"]:
+            if event.device in {None, device}:
+                await self._revoke(device, person)
 
     async def _revoke(self, device: str, person: str = "") -> None:
         """Have a device end what was granted: to one person, or to everybody."""

@@ -93,6 +93,21 @@ async def test_a_device_that_another_process_revokes_is_cut_off_and_its_viewers_
         await bystander.publish(topics.status(other.id), b"", qos=1)
 
 
+async def test_a_permission_that_is_withdrawn_ends_that_persons_sessions_alone(served: Served) -> None:
+    device = enrol(served.fleet, served.registry, "SN1")
+    async with served.camera(device) as camera, served.signed_in() as browser:
+        await served.presence(browser, device.id, "online")
+
+        served.people.withdraw("anna", device="*", now=utc_now())
+
+        topic, message = await next_message(camera)
+        revoke = Revoke.parse(jws.peek(message).payload)
+        assert topic == topics.control(device.id)
+        assert (revoke.device, revoke.sub) == (device.id, "anna")
+        async with browser.post("/v1/grants", json={"device": device.id, "jwk": JWK, "scope": "live"}) as refused:
+            assert (await refused.json())["error"] == "forbidden"
+
+
 async def test_a_broker_that_dies_is_started_again_and_the_cameras_come_back(tmp_path: Path) -> None:
     async with serving(tmp_path / "fleet", "mosquitto") as served, served.signed_in() as browser:
         device = enrol(served.fleet, served.registry, "SN1")
