@@ -1,7 +1,7 @@
 # make demo    a fleet in a box and a camera, in a browser       make test    everything, with what it needs
 # make lint    ruff, mypy, import-linter                         make fresh   the demo in a bare Debian (root)
 # make bench   this agent beside its peers (half an hour)        make tls     testssl.sh on the fleet's servers
-# make clean   forget the environments and the demo
+# make flood   a minute of forged calls, measured                make clean   forget the environments and the demo
 PYTHON ?= python3
 SOURCE ?= auto
 BROKER ?= embedded
@@ -12,7 +12,7 @@ BENCH_OPTIONS ?=
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test fresh tls lint bench clean
+.PHONY: demo test fresh tls flood lint bench clean
 
 demo: $(VENV)/.demo
 	@exec $(VENV)/bin/camward demo --source '$(SOURCE)' --broker $(BROKER) $(DEMO_OPTIONS)
@@ -40,6 +40,9 @@ bench: $(VENV)/.test
 	benchmarks/needs.sh
 	$(VENV)/bin/python -m benchmarks $(BENCH_OPTIONS)
 	$(VENV)/bin/python -m benchmarks.report
+
+flood: $(VENV)/.test
+	CAMWARD_FLOOD_S=60 $(VENV)/bin/python -m pytest -s tests/e2e/test_flood.py
 
 $(VENV)/bin/python:
 	@echo 'Making the Python environment in $(VENV).'

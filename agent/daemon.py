@@ -32,10 +32,11 @@ from agent.webrtc.session import Terms
 from agent.webrtc.sessions import Sessions
 from protocol import jws
 from protocol.errors import Refused
-from protocol.messages import Answer, Bye, Status, kind_of
+from protocol.messages import Answer, Bye, Status, Telemetry, kind_of
 
 _LOG: Final = logging.getLogger(__name__)
 _HOUSEKEEPING_S: Final = 5.0
+_TELEMETRY_S: Final = 60.0
 _LAST_WORDS_S: Final = 6.0  # longer than a source needs to stop, and the link to say goodbye
 _CAMERA_NAME: Final = 64  # characters of it that a status has room for
 _SOFTWARE: Final = f"camward {metadata.version('camward')}"
@@ -50,7 +51,7 @@ class Daemon:
         self._config = config
         self._keeper = Keeper(Renewal(config.identity), LastGood.of(config.identity))
         self._device = self._keeper.current.device_id
-        self._camera_state_since = loop.time()
+        self._camera_state_since = self._started = loop.time()
         root = EstClient(config.identity).root
         origin = random.getrandbits(32)  # of RTP timestamps (RFC 3550, section 5.1)
         streams: dict[StreamName, Stream] = {
@@ -67,14 +68,22 @@ class Daemon:
             sub_min_bps=SUB_MIN_BPS,
         )
         self._adaptation = Adaptation(rates, self._sessions, streams, self._camera, now=loop.time)
-        self._gate = Gate(device=self._device, root=root, now=time.time(), random=secrets.token_bytes)
-        calls = Calls(device=self._device, gate=self._gate, open=self._open, sessions=self._sessions, say=self._say)
+        self._gate = Gate(
+            device=self._device,
+            root=root,
+            now=time.time(),
+            random=secrets.token_bytes,
+            longest_s=config.session.longest_s,
+        )
+        self._calls = Calls(
+            device=self._device, gate=self._gate, open=self._open, sessions=self._sessions, say=self._say
+        )
         self._link = Link(
             config.broker,
             device=self._device,
             root=config.identity.root,
             presence=Presence(online=lambda: self._status("online"), offline=lambda: self._status("offline")),
-            receive=calls.receive,
+            receive=self._calls.receive,
             on_state=self._on_link,
         )
 
@@ -102,6 +111,7 @@ class Daemon:
             ("camera", self._camera.run()),
             ("adaptation", self._adaptation.run()),
             ("challenge", self._keep_challenge()),
+            ("telemetry", self._keep_telemetry()),
             ("renewal", self._keeper.run(reconnect=self._link.reconnect, renewed=self._link.reconnect)),
         ]
         if interval_s := notify.watchdog_interval_s():
@@ -121,9 +131,11 @@ class Daemon:
         terms = Terms(
             sid=call.offer.sid,
             viewer=call.grant.jkt,
+            subject=call.grant.sub,
+            scope=call.grant.scope,
             offer=call.offer.sdp,
             setup_s=self._config.session.setup_s,
-            life_s=min(call.grant.session_s, self._config.session.longest_s),
+            life_s=call.life_s,
             key=current.key,
             certificate=current.chain[0],
             full_bps=self._config.camera.bitrate_bps,
@@ -134,7 +146,7 @@ class Daemon:
     def _say(self, caller: str, message: Answer | Bye) -> None:
         self._link.reply(caller, self._sign(message))
 
-    def _sign(self, message: Answer | Bye | Status) -> str:
+    def _sign(self, message: Answer | Bye | Status | Telemetry) -> str:
         current = self._keeper.current
         return jws.sign(kind_of(message), message.payload(), key=current.key, chain=current.chain)
 
@@ -149,6 +161,20 @@ class Daemon:
                 viewers=self._sessions.viewers if online else 0,
                 camera=(self._camera.name or self._config.camera.source)[:_CAMERA_NAME],
                 software=_SOFTWARE,
+            )
+        )
+
+    def _telemetry(self) -> str:
+        return self._sign(
+            Telemetry(
+                device=self._device,
+                iat=int(time.time()),
+                uptime_s=int(asyncio.get_running_loop().time() - self._started),
+                viewers=self._sessions.viewers,
+                pending=len(self._sessions) - self._sessions.viewers,
+                refused=dict(self._calls.refused),
+                ended=dict(self._sessions.ended),
+                dropped=self._link.dropped,
             )
         )
 
@@ -185,3 +211,8 @@ class Daemon:
             await asyncio.sleep(_HOUSEKEEPING_S)
             if self._gate.rotate(time.time()):
                 self._link.announce()
+
+    async def _keep_telemetry(self) -> None:
+        while True:
+            await asyncio.sleep(_TELEMETRY_S)
+            self._link.report(self._telemetry)

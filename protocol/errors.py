@@ -4,6 +4,7 @@ ProtocolError
 ├── Malformed         it is not what its kind says it must be
 ├── Untrusted         the chain does not lead to the fleet's root, or carries another role
 ├── BadSignature      the key that it names did not sign it
+├── Overloaded        it was not looked at: others like it have cost too much
 └── Refused           all signatures are good, and it is still not to be served
 """
 
@@ -24,6 +25,10 @@ class Untrusted(ProtocolError):
 
 class BadSignature(ProtocolError):
     """The signature does not verify under the key that the message names."""
+
+
+class Overloaded(ProtocolError):
+    """Not looked at, because there is no time for it now; nothing is said about what it is."""
 
 
 class Refused(ProtocolError):

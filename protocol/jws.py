@@ -47,6 +47,7 @@ class Unverified:
     typ: str
     header: Mapping[str, Any]
     payload: Mapping[str, Any]
+    signed: jws.CompactSignature  # as joserfc took it apart, so that verifying takes nothing apart again
 
 
 def typ_of(kind: str) -> str:
@@ -85,7 +86,7 @@ def peek(message: bytes | str) -> Unverified:
         raise Malformed("header and payload are JSON objects")
     if header.get("alg") != "ES256" or not set(header) <= _HEADERS or not isinstance(header.get("typ"), str):
         raise Malformed("the header has alg ES256, a typ, and x5c or jwk")
-    return Unverified(compact=compact, typ=header["typ"], header=header, payload=payload)
+    return Unverified(compact=compact, typ=header["typ"], header=header, payload=payload, signed=signed)
 
 
 def verify_by_chain(message: Unverified, kind: str, *, root: x509.Certificate, role: Role, now: datetime) -> Identity:
@@ -93,17 +94,29 @@ def verify_by_chain(message: Unverified, kind: str, *, root: x509.Certificate, r
 
     Errors: Malformed for another kind, Untrusted for the chain, BadSignature.
     """
+    identity = certificates.verify_chain(chain_of(message, kind), root=root, role=role, now=now)
+    verify_by(message, identity)
+    return identity
+
+
+def chain_of(message: Unverified, kind: str) -> list[bytes]:
+    """Give the certificates that a message of `kind` carries, DER, leaf first; nobody believes them yet.
+
+    Errors: Malformed, also for another kind.
+    """
     _same_kind(message, kind)
     encoded = message.header.get("x5c")
     if not isinstance(encoded, list) or not all(isinstance(entry, str) for entry in encoded):
         raise Malformed("x5c is a list of base64 certificates")
     try:
-        chain = [base64.b64decode(entry, validate=True) for entry in encoded]
+        return [base64.b64decode(entry, validate=True) for entry in encoded]
     except ValueError as error:
         raise Malformed("x5c is a list of base64 certificates") from error
-    identity = certificates.verify_chain(chain, root=root, role=role, now=now)
+
+
+def verify_by(message: Unverified, identity: Identity) -> None:
+    """Believe that the holder of a verified chain signed this. Errors: BadSignature."""
     _verify(message, ECKey.import_key(identity.key))
-    return identity
 
 
 def verify_by_own_key(message: Unverified, kind: str) -> str:
@@ -112,15 +125,35 @@ def verify_by_own_key(message: Unverified, kind: str) -> str:
     Errors: Malformed, BadSignature.
     """
     _same_kind(message, kind)
+    key = _own_key(message)
+    _verify(message, key)
+    return key.thumbprint()
+
+
+def claimed_thumbprint(message: Unverified) -> str:
+    """Give the thumbprint of the key in the header, which may have signed this or not. Errors: Malformed.
+
+    It costs a hash and no curve; `verify_by_own_key` gives the same for a key that is one.
+    """
+    members = {name: _own_jwk(message).get(name) for name in ("crv", "kty", "x", "y")}
+    return base64url(
+        hashlib.sha256(json.dumps(members, separators=(",", ":")).encode()).digest()
+    )  # RFC 7638, section 3
+
+
+def _own_key(message: Unverified) -> ECKey:
+    jwk = _own_jwk(message)
+    try:
+        return ECKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "y")})
+    except (JoseError, ValueError, KeyError, TypeError) as error:
+        raise Malformed("jwk is a public P-256 key") from error
+
+
+def _own_jwk(message: Unverified) -> dict[str, Any]:
     jwk = message.header.get("jwk")
     if not isinstance(jwk, dict) or jwk.get("kty") != "EC" or jwk.get("crv") != "P-256" or "d" in jwk:
         raise Malformed("jwk is a public P-256 key")
-    try:
-        key = ECKey.import_key({name: jwk[name] for name in ("kty", "crv", "x", "y")})
-    except (JoseError, ValueError, KeyError, TypeError) as error:
-        raise Malformed("jwk is a public P-256 key") from error
-    _verify(message, key)
-    return key.thumbprint()
+    return jwk
 
 
 def public_jwk(key: ec.EllipticCurvePublicKey) -> dict[str, str]:
@@ -159,6 +192,8 @@ def _same_kind(message: Unverified, kind: str) -> None:
 
 def _verify(message: Unverified, key: ECKey) -> None:
     try:
-        jws.deserialize_compact(message.compact.encode("ascii"), key, registry=_REGISTRY)
-    except (JoseError, ValueError, RecursionError) as error:  # a header that `peek` could just read, from further up
+        good = jws.validate_compact(message.signed, key, registry=_REGISTRY)
+    except (JoseError, ValueError) as error:
         raise BadSignature("the signature does not verify") from error
+    if not good:
+        raise BadSignature("the signature does not verify")

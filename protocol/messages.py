@@ -34,6 +34,8 @@ BYE_REASONS: Final = frozenset(
 )
 SCOPES: Final = frozenset({"live", "snapshot", "control", "talk"})
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")  # JSON can escape half a character, and no encoder takes one
+_COUNTER: Final = re.compile(r"[a-z][a-z-]{0,31}")
+_MOST_COUNTERS: Final = 64
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -148,6 +150,7 @@ class Answer:
     sid: str
     offer_sha256: str
     sdp: str
+    session_s: int  # the session ends so long after its start, unless a fresh grant renews it
 
     @classmethod
     def parse(cls, payload: Mapping[str, Any]) -> Self:
@@ -158,6 +161,7 @@ class Answer:
             sid=read.base64url("sid", 22, 22),
             offer_sha256=read.base64url("offer_sha256", 43, 43),
             sdp=read.text("sdp", MAX_SDP),
+            session_s=read.integer("session_s", most=86_400),
         )
 
     def payload(self) -> dict[str, Any]:
@@ -215,7 +219,89 @@ class Bye:
         return _payload(self)
 
 
-def kind_of(message: Status | Grant | Offer | Answer | Candidate | Bye) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renew:
+    """A fresh grant for the key of a running session, which goes on under it; signed by the viewer."""
+
+    sid: str
+    seq: int
+    grant: str  # a compact JWS
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Self:
+        """Errors: Malformed."""
+        read = _Reader(payload)
+        return cls(
+            sid=read.base64url("sid", 22, 22),
+            seq=read.integer("seq", most=1_000_000),
+            grant=read.text("grant", 16_384),
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """The JSON object to sign."""
+        return _payload(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoke:
+    """What was granted until `iat` is taken back, and sessions under it end; signed by an authoriser."""
+
+    device: str
+    iat: int
+    sub: str  # whose grants; empty for everybody's: the device itself was revoked
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Self:
+        """Errors: Malformed."""
+        read = _Reader(payload)
+        return cls(
+            device=check_device_id(read.text("device", 26)),
+            iat=read.integer("iat"),
+            sub=read.text("sub", 128, empty=True),
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """The JSON object to sign."""
+        return _payload(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telemetry:
+    """Figures of a device, every minute; signed by the device. Counters rise from its start on."""
+
+    device: str
+    iat: int
+    uptime_s: int
+    viewers: int
+    pending: int  # calls being set up
+    refused: Mapping[str, int]  # messages on the call topic that came to nothing, by reason
+    ended: Mapping[str, int]  # sessions, by the reason of their end
+    dropped: int  # MQTT messages that found no room in a queue, either way
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Self:
+        """Errors: Malformed."""
+        read = _Reader(payload)
+        return cls(
+            device=check_device_id(read.text("device", 26)),
+            iat=read.integer("iat"),
+            uptime_s=read.integer("uptime_s"),
+            viewers=read.integer("viewers", most=1000),
+            pending=read.integer("pending", most=1000),
+            refused=read.counts("refused"),
+            ended=read.counts("ended"),
+            dropped=read.integer("dropped"),
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """The JSON object to sign."""
+        return _payload(self)
+
+
+Message = Status | Grant | Offer | Answer | Candidate | Bye | Renew | Revoke | Telemetry
+
+
+def kind_of(message: Message) -> str:
     """Name a message's kind, as its `typ` has it."""
     return type(message).__name__.lower()
 
@@ -253,6 +339,13 @@ class _Reader:
         if value not in allowed:
             raise Malformed(f"{name} is one of {', '.join(sorted(allowed))}")
         return value
+
+    def counts(self, name: str) -> Mapping[str, int]:
+        value = self.table(name)
+        if len(value) > _MOST_COUNTERS or not all(_COUNTER.fullmatch(counter) for counter in value):
+            raise Malformed(f"{name} has at most {_MOST_COUNTERS} counters, each with a short name")
+        counters = _Reader(value)
+        return {counter: counters.integer(counter) for counter in value}
 
     def table(self, name: str) -> Mapping[str, Any]:
         value = self._payload.get(name)

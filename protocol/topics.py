@@ -64,6 +64,16 @@ def reply(device: str, caller: str) -> str:
     return f"{PREFIX}/{check_device_id(device)}/reply/{check_caller(caller)}"
 
 
+def control(device: str) -> str:
+    """What the fleet says to a device."""
+    return f"{PREFIX}/{check_device_id(device)}/control"
+
+
+def telemetry(device: str) -> str:
+    """Figures of a device, every minute."""
+    return f"{PREFIX}/{check_device_id(device)}/telemetry"
+
+
 def every_status() -> str:
     """The filter for all devices' presence."""
     return f"{PREFIX}/+/status"

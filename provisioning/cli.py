@@ -25,6 +25,7 @@ examples:
   camward fleet grant recorder --device all --app      a certificate for an application
   camward fleet serve                                  enrolment, page, gateway and broker
   camward fleet devices --json
+  camward fleet withdraw anna
   camward fleet revoke DEVICE-ID
 """
 
@@ -91,6 +92,9 @@ def _fleet_parser() -> argparse.ArgumentParser:
     grant.add_argument("--device", required=True, metavar="ID", help="a device id, or all")
     grant.add_argument("--scope", default="live", help="default: live")
     grant.add_argument("--app", action="store_true", help="an application: writes apps/NAME.pem")
+    withdraw = add("withdraw", "Take a permission back: whoever watches with it is cut off.")
+    withdraw.add_argument("name", metavar="NAME")
+    withdraw.add_argument("--device", default="all", metavar="ID", help="a device id (default: all)")
     serve = add("serve", "Serve the fleet until Ctrl-C: enrolment, page, gateway and broker.")
     serve.add_argument("--broker", choices=("mosquitto", "embedded"), default="mosquitto", help="default: mosquitto")
     return parser

@@ -133,6 +133,15 @@ def grant(arguments: argparse.Namespace, out: Out) -> int:
     return OK
 
 
+def withdraw(arguments: argparse.Namespace, out: Out) -> int:
+    """Let a person or an app watch no more."""
+    _, _, people = _open(arguments.dir)
+    device = EVERY_DEVICE if arguments.device == "all" else arguments.device
+    people.withdraw(arguments.name, device=device, now=_now())
+    out(f"{arguments.name} may not watch any more; a fleet that is being served ends their sessions within seconds")
+    return OK
+
+
 def serve(arguments: argparse.Namespace, out: Out) -> int:
     """Serve the fleet until SIGINT or SIGTERM."""
     from provisioning.serve import FleetService, Options

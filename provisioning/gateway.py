@@ -20,7 +20,7 @@ from provisioning.broker import GATEWAY
 MOST_SOCKETS: Final = 256  # one more is refused
 MOST_CALLS: Final = 16  # of one socket; its oldest is forgotten, and replies to it are dropped
 MOST_STATUSES: Final = 10_000  # devices; a status of one more is not kept, and its presence stays unknown
-_KINDS: Final = frozenset(map(jws.typ_of, ("offer", "candidate", "bye")))
+_KINDS: Final = frozenset(map(jws.typ_of, ("offer", "candidate", "bye", "renew")))
 _SID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 
 SENTENCES: Final = {

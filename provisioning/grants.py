@@ -10,7 +10,7 @@ from cryptography import x509
 
 from protocol import jws
 from protocol.certificates import thumbprint
-from protocol.messages import MAX_GRANT_S, Grant
+from protocol.messages import MAX_GRANT_S, Grant, Revoke
 from provisioning.files import Leaf
 
 ISSUER: Final = "fleet"
@@ -42,6 +42,12 @@ def make_grant(
         session_s=session_s,
     )
     return jws.sign("grant", grant.payload(), key=authoriser.key, chain=authoriser.chain)
+
+
+def make_revoke(authoriser: Leaf, *, device: str, person: str, now: datetime) -> str:
+    """Sign that what `person` was granted is taken back; with an empty name, what anybody was granted."""
+    revoke = Revoke(device=device, iat=int(now.timestamp()), sub=person)
+    return jws.sign("revoke", revoke.payload(), key=authoriser.key, chain=authoriser.chain)
 
 
 def known_key(certificate: x509.Certificate) -> dict[str, Any]:

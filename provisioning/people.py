@@ -24,6 +24,7 @@ from provisioning.tables import devices, people, permissions, sign_in_codes, web
 CODE_LIFE: Final = timedelta(minutes=15)
 SESSION_LIFE: Final = timedelta(hours=12)
 EVERY_DEVICE: Final = "*"
+WITHDRAWN: Final = "withdrawn"  # the kind of an event whose note begins with the person's name
 MOST_SESSIONS: Final = 32  # of one person; the oldest is signed out
 RESERVED: Final = frozenset({"gateway", "fleet"})  # the fleet's own names at the broker and in grants
 _CODE_BYTES: Final = 10  # 80 bits and 15 minutes, behind a rate limit; short enough to be typed
@@ -78,6 +79,19 @@ class People:
             which = "every device" if device == EVERY_DEVICE else "this device"
             note = f"{name} may use {which}: {' '.join(sorted(scope))}"
             record(transaction, now, None if device == EVERY_DEVICE else device, "granted", note)
+
+    def withdraw(self, name: str, *, device: str, now: datetime) -> None:
+        """Let `name` do nothing more with `device` (`*` for all). Errors: PeopleError for who could do nothing."""
+        of_device = (permissions.c.device == device,) if device != EVERY_DEVICE else ()
+        with self._engine.begin() as transaction:
+            gone = transaction.execute(
+                delete(permissions).where(permissions.c.person == name, *of_device).returning(permissions.c.device)
+            ).all()
+            if not gone:
+                raise PeopleError(f"{name} has no permission of that kind; one for all devices is withdrawn with `all`")
+            which = "every device" if device == EVERY_DEVICE else "this device"
+            where = None if device == EVERY_DEVICE else device
+            record(transaction, now, where, WITHDRAWN, f"{name} may not use {which} any more")
 
     def permissions(self, name: str) -> Permissions:
         """Give what `name` may do; nothing for somebody unknown."""

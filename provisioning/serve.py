@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from aiohttp import web
 from cryptography import x509
 
+from protocol import topics
 from protocol.names import Role
 from provisioning import tls
 from provisioning.api import application
@@ -26,8 +27,9 @@ from provisioning.est import Enrolment
 from provisioning.files import FleetError, PortTaken
 from provisioning.gateway import Gateway
 from provisioning.gateway_link import GatewayLink
+from provisioning.grants import make_revoke
 from provisioning.mosquitto import Mosquitto
-from provisioning.people import People
+from provisioning.people import WITHDRAWN, People
 from provisioning.presence import Presence
 from provisioning.registry import Event, Registry
 from provisioning.store import Fleet
@@ -167,15 +169,34 @@ class FleetService:
         self._say(await asyncio.to_thread(self._sentence, event))
         if event.kind in {"revoked", "enrolled", "certified", "granted"}:
             await broker.reload()
+        if event.kind == WITHDRAWN:
+            await self._withdrawn(event)
         if event.device is None:
             return
         if event.kind == "revoked":
             # A device that enrols anew loses only the certificates that it had.
             if (await asyncio.to_thread(self.registry.device, event.device)).state == "revoked":
                 self.gateway.revoke(event.device)
+                await self._revoke(event.device)  # before its connection ends: after that it hears nothing any more
             await broker.evict(event.device)
         elif event.kind == "claimed":
             self.gateway.admit(event.device)
+
+    async def _withdrawn(self, event: Event) -> None:
+        """Have the devices end what one person was granted; permissions that they still have give them new grants."""
+        person = event.note.partition(" ")[0]
+        listed = await asyncio.to_thread(self.registry.devices)
+        for device in [device.id for device in listed if device.state == "enrolled"]:
+            if event.device in {None, device}:
+                await self._revoke(device, person)
+
+    async def _revoke(self, device: str, person: str = "") -> None:
+        """Have a device end what was granted: to one person, or to everybody."""
+        message = make_revoke(self._authoriser, device=device, person=person, now=_now())
+        try:
+            await self._link.publish(topics.control(device), message)
+        except ConnectionError as error:
+            self._say(f"{device} could not be told to end its sessions: {error}")
 
     def _sentence(self, event: Event) -> str:
         label = self.registry.device(event.device).label if event.device else "fleet"

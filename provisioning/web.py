@@ -115,9 +115,10 @@ class Site:
         (name, caller), permissions = await self._caller(request)
         wanted = await read_json(request)
         device_id, jwk, scope = wanted.get("device"), wanted.get("jwk"), wanted.get("scope")
-        if not isinstance(device_id, str) or not isinstance(jwk, dict) or scope not in SCOPES:
+        scopes = frozenset(scope.split(" ")) if isinstance(scope, str) else frozenset[str]()
+        if not isinstance(device_id, str) or not isinstance(jwk, dict) or not scopes or not scopes <= SCOPES:
             raise ApiError(400, "malformed", "A device, the viewer's public key as a JWK, and a scope are wanted.")
-        if not permissions.allow(device_id, str(scope)):
+        if not all(permissions.allow(device_id, each) for each in scopes):
             raise ApiError(403, "forbidden", "You may not watch this camera.")
         now = self._clock()
         try:
@@ -135,7 +136,7 @@ class Site:
                 person=name,
                 device=device_id,
                 jwk=jwk,
-                scope=frozenset({str(scope)}),
+                scope=scopes,
                 jti=secrets.token_urlsafe(16),
                 now=now,
             )

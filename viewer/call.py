@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from protocol import jws
 from protocol.certificates import Identity, thumbprint
 from protocol.errors import Malformed, ProtocolError, Untrusted
-from protocol.messages import Answer, Bye, Candidate, Offer, Status, kind_of
+from protocol.messages import Answer, Bye, Candidate, Offer, Renew, Status, kind_of
 from protocol.names import Role
 from viewer.errors import NotVerified
 
@@ -60,6 +60,7 @@ class Answered:
 
     sdp: str
     leaf: x509.Certificate
+    session_s: int  # the session ends so long after this, unless it is renewed
 
 
 class Call:
@@ -85,6 +86,7 @@ class Call:
         self._offer_sha256 = ""
         self._answered = False
         self._heard = -1  # the last seq of the device
+        self._seq = 0  # our own
 
     def offer(self, sdp: str) -> str:
         """Sign an offer under the challenge of the newest status; it begins the call anew."""
@@ -107,7 +109,11 @@ class Call:
 
     def bye(self) -> str | None:
         """Sign the end of the call; None before there is one."""
-        return self._signed(Bye(sid=self._sid, seq=1, reason="left")) if self._sid else None
+        return self._signed(Bye(sid=self._sid, seq=self._next(), reason="left")) if self._sid else None
+
+    def renew(self, token: str) -> str:
+        """Sign that the session goes on under a fresh grant."""
+        return self._signed(Renew(sid=self._sid, seq=self._next(), grant=token))
 
     def read(self, message: str | bytes, now: datetime) -> Answered | Candidate | Bye | None:
         """Take one message in; None for a status, and for whatever is not of this call.
@@ -153,7 +159,7 @@ class Call:
         if not _names_only(answer.sdp, identity.leaf):
             raise NotVerified("wrong-fingerprint")
         self._answered = True
-        return Answered(sdp=answer.sdp, leaf=identity.leaf)
+        return Answered(sdp=answer.sdp, leaf=identity.leaf, session_s=answer.session_s)
 
     def _follow_up(self, said: jws.Unverified, kind: str, now: datetime) -> Candidate | Bye | None:
         try:
@@ -179,6 +185,10 @@ class Call:
         """The root vouches for a certificate until it ends; the fleet knows whether it was taken back before that."""
         if jws.base64url(thumbprint(identity.leaf)) not in self._granted.certificates:
             raise Untrusted("the fleet does not name this certificate")
+
+    def _next(self) -> int:
+        self._seq += 1
+        return self._seq
 
     def _signed(self, message: Any) -> str:
         return jws.sign(kind_of(message), message.payload(), key=self._key)

@@ -10,7 +10,7 @@ import json
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,7 +58,7 @@ async def _view(options: Options, code: str, report: dict[str, Any]) -> str:
     from viewer.watch import Watch
 
     key = ec.generate_private_key(ec.SECP256R1())
-    async with _way(options, code, jws.public_jwk(key.public_key())) as (granted, transport):
+    async with _way(options, code, jws.public_jwk(key.public_key())) as (granted, transport, regrant):
         watch = Watch(
             Call(device=options.device, root=options.root, key=key, granted=granted, random=secrets.token_bytes),
             transport,
@@ -66,6 +66,7 @@ async def _view(options: Options, code: str, report: dict[str, Any]) -> str:
             seconds=options.seconds,
             record=options.record,
             say=lambda line: print(line, file=sys.stderr),
+            regrant=regrant,
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, watch.stop)
@@ -80,26 +81,32 @@ async def _view(options: Options, code: str, report: dict[str, Any]) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _way(options: Options, code: str, jwk: dict[str, str]) -> AsyncIterator[tuple[Granted, Transport]]:
-    """Get the grant, and the way to the device: as an app over MQTT, else over the gateway."""
+async def _way(
+    options: Options, code: str, jwk: dict[str, str]
+) -> AsyncIterator[tuple[Granted, Transport, Callable[[], Awaitable[str]]]]:
+    """Get the grant, the way to the device (an app's over MQTT, else over the gateway), and that to fresh grants."""
     from viewer.fleet import Fleet, tls
 
     app = options.app
     context = tls(options.root_path, app.credentials if app else None)
     async with Fleet.connect(options.fleet, context) as fleet:
+
+        async def regrant() -> str:
+            return (await fleet.grant(options.device, jwk)).token
+
         if app is not None:
             from viewer.mqtt import App
 
             granted = await fleet.grant(options.device, jwk)
             async with App.connect(app, options.root_path, options.device) as transport:
-                yield granted, transport
+                yield granted, transport, regrant
         else:
             from viewer.gateway import Gateway
 
             await fleet.sign_in(code)
             granted = await fleet.grant(options.device, jwk)
             async with Gateway.connect(fleet, options.device) as relay:
-                yield granted, relay
+                yield granted, relay, regrant
 
 
 def _code(path: Path | None) -> str:

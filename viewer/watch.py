@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -24,13 +24,19 @@ STATUS_S: Final = 10.0
 ANSWER_S: Final = 15.0
 PICTURE_S: Final = 20.0  # from the answer to the first picture: a sleeping camera has to wake up
 STALL_S: Final = 10.0
+_REPEAT_S: Final = 0.5  # an offer that is lost, or comes while a camera is flooded, is sent again; the wait doubles
 _FRESH_S: Final = 5.0  # for another challenge, after one was stale
 _LAST_WORD_S: Final = 1.0  # a bye may be a little later than the end of the connection that it explains
 _LEAVE_S: Final = 2.0
+_RENEW_AT: Final = 2 / 3  # of a session's life; a try that fails is followed by another at 2/3 of what is left
+_RENEW_S: Final = 1.0  # not more often than that
 
 
 class Watch:
-    """Watches one camera until `seconds` of picture have come, or `stop` is called. `say` gets a line for people."""
+    """Watches one camera until `seconds` of picture have come, or `stop` is called. `say` gets a line for people.
+
+    `regrant` asks the fleet for a fresh grant in time, so that the session goes on; without it, it ends with its grant.
+    """
 
     def __init__(
         self,
@@ -41,6 +47,7 @@ class Watch:
         seconds: float | None,
         record: Path | None,
         say: Callable[[str], None],
+        regrant: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.leaf: x509.Certificate | None = None  # the device's, once it is verified
@@ -49,6 +56,8 @@ class Watch:
         self._transport = transport
         self._most_ticks = None if seconds is None else seconds * CLOCK_HZ
         self._say = say
+        self._regrant = regrant
+        self._session_s: asyncio.Future[int] = loop.create_future()
         self._loop = loop
         self._receiver = Receiver(ice_servers, on_unit=self._picture, on_end=self._lost)
         self._recorder = None if record is None else Recorder(record)
@@ -67,6 +76,7 @@ class Watch:
         parts = [
             self._loop.create_task(self._converse(), name="converse"),
             self._loop.create_task(self._look(), name="look"),
+            self._loop.create_task(self._renew(), name="renew"),
         ]
         for part in parts:
             part.add_done_callback(self._ended)
@@ -86,6 +96,7 @@ class Watch:
         answered = await self._dial()
         self.leaf = answered.leaf
         self._answered_at = self._loop.time()
+        self._session_s.set_result(answered.session_s)
         self._say(f"the camera has proved who it is: certificate until {answered.leaf.not_valid_after_utc:%F}")
         await self._receiver.accept(answered.sdp)
         for candidate in self._early:
@@ -129,7 +140,9 @@ class Watch:
             raise NoPicture("offline")
 
     async def _ask(self, sdp: str) -> Answered | Bye:
-        await self._transport.send(self._call.offer(sdp))
+        offer = self._call.offer(sdp)
+        await self._transport.send(offer)
+        repeating = self._loop.create_task(self._repeat(offer), name="offer")
         try:
             async with asyncio.timeout(ANSWER_S):
                 while not isinstance(said := await self._next(), Answered | Bye):
@@ -137,10 +150,36 @@ class Watch:
                         self._early.append(said)
         except TimeoutError as error:
             raise NoPicture("no-answer") from error
+        finally:
+            repeating.cancel()
+            await asyncio.wait([repeating])
         return said
+
+    async def _repeat(self, offer: str) -> None:
+        """Send an offer until it is answered: a camera takes each only once."""
+        wait_s = _REPEAT_S
+        with contextlib.suppress(ViewError):  # whoever waits for the answer hears of it too
+            while True:
+                await asyncio.sleep(wait_s)
+                await self._transport.send(offer)
+                wait_s *= 2
 
     async def _next(self) -> Answered | Candidate | Bye | None:
         return self._call.read(await self._transport.receive(), datetime.now(UTC))
+
+    async def _renew(self) -> None:
+        session_s = await self._session_s
+        if self._regrant is None:
+            return
+        ends_at = self._loop.time() + session_s
+        while True:
+            await asyncio.sleep(max(_RENEW_S, (ends_at - self._loop.time()) * _RENEW_AT))
+            try:
+                await self._transport.send(self._call.renew(await self._regrant()))
+            except ViewError as error:
+                self._say(f"The permission was not renewed yet: {error}")
+            else:
+                ends_at = self._loop.time() + session_s
 
     async def _look(self) -> None:
         """Once a second: a line for people, and whether there is still a picture."""

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from agent.signaling.gate import Call, Gate
+from agent.signaling.limits import Strangers
 from protocol import jws
-from protocol.errors import ProtocolError, Refused
-from protocol.messages import Answer, Bye, Candidate, Offer
+from protocol.errors import Malformed, ProtocolError, Refused, Untrusted
+from protocol.messages import Answer, Bye, Candidate, Offer, Renew
 
 _LOG: Final = logging.getLogger(__name__)
 _OFFER: Final = jws.typ_of("offer")
-_FOLLOW_UPS: Final = frozenset({jws.typ_of("candidate"), jws.typ_of("bye")})
+_FOLLOW_UPS: Final = frozenset(map(jws.typ_of, ("candidate", "bye", "renew")))
+_REVOKE: Final = jws.typ_of("revoke")
 
 
 class Sessions(Protocol):
@@ -27,8 +29,14 @@ class Sessions(Protocol):
     def add_candidate(self, sid: str, candidate: str) -> None:
         """Hand over a viewer's candidate."""
 
+    def renew(self, sid: str, life_s: float, scope: frozenset[str]) -> None:
+        """Let a session go on for so long from now, under what a fresh grant allows."""
+
     def end(self, sid: str, reason: str) -> None:
         """End a session."""
+
+    def revoke(self, subject: str) -> None:
+        """End the sessions of one person or app; with an empty name, all of them."""
 
 
 class Calls:
@@ -36,7 +44,8 @@ class Calls:
 
     `open` serves a verified call (answered with an SDP, ended with a reason) or raises Refused; `say` signs and
     sends an answer or a bye to a caller.
-    A message that does not verify gets no reply: it is counted, and logged without its content.
+    A message that does not verify gets no reply: it is counted, and logged without its content. What such messages
+    cost is bounded: `cpu` gives the seconds that this thread has computed.
     """
 
     def __init__(
@@ -47,6 +56,7 @@ class Calls:
         open: Callable[[Call, Callable[[str], None], Callable[[str], None]], None],  # noqa: A002  # what it does
         sessions: Sessions,
         say: Callable[[str, Answer | Bye], None],
+        cpu: Callable[[], float] = time.thread_time,
     ) -> None:
         self._device = device
         self._gate = gate
@@ -54,31 +64,48 @@ class Calls:
         self._sessions = sessions
         self._say = say
         self._heard: dict[str, int] = {}  # the last seq of each open session's viewer
-        self._silenced: Counter[str] = Counter()
+        self._cpu = cpu
+        self._strangers = Strangers(time.monotonic())
+        self.refused: Counter[str] = Counter()  # by reason, since the start
 
     def receive(self, payload: bytes) -> None:
         """Act on one message from the call topic. Never raises for what a stranger sent."""
+        if not self._strangers.may_read(time.monotonic()):
+            self._silence("unread", "strangers have cost too much")
+            return
+        began_s = self._cpu()
+        is_somebodys = False
         try:
-            message = jws.peek(payload)
-            if message.typ == _OFFER:
-                self._offer(message)
-            elif message.typ in _FOLLOW_UPS:
-                self._follow_up(message)
-            else:
-                self._silence("unknown", "no known kind of message")
+            is_somebodys = self._read(jws.peek(payload))
         except ProtocolError as error:
             self._silence(type(error).__name__.lower(), error)
+        if not is_somebodys:
+            self._strangers.charge(self._cpu() - began_s)
+
+    def _read(self, message: jws.Unverified) -> bool:
+        """Say whether it was a viewer's. Errors: ProtocolError."""
+        if message.typ == _OFFER:
+            self._offer(message)
+            return True
+        if message.typ in _FOLLOW_UPS:
+            return self._follow_up(message)
+        if message.typ == _REVOKE:
+            self._sessions.revoke(self._gate.revocation(message, time.time(), self._may_meet).sub)
+            return True
+        raise Malformed("no known kind of message")
 
     def _offer(self, message: jws.Unverified) -> None:
         try:
-            call = self._gate.call(message, time.time())
+            call = self._gate.call(message, time.time(), self._may_meet)
         except Refused as refusal:
             self._refuse(Offer.parse(message.payload), refusal)
             return
         offer = call.offer
 
         def answered(sdp: str) -> None:
-            answer = Answer(device=self._device, sid=offer.sid, offer_sha256=call.offer_sha256, sdp=sdp)
+            answer = Answer(
+                device=self._device, sid=offer.sid, offer_sha256=call.offer_sha256, sdp=sdp, session_s=call.life_s
+            )
             self._say(offer.reply, answer)
 
         def ended(reason: str) -> None:
@@ -92,26 +119,35 @@ class Calls:
         else:
             self._heard[offer.sid] = -1
 
-    def _follow_up(self, message: jws.Unverified) -> None:
+    def _follow_up(self, message: jws.Unverified) -> bool:
         sid = message.payload.get("sid")
         viewer = self._sessions.viewer_of(sid) if isinstance(sid, str) else None
         if viewer is None:
-            return  # usual: a candidate that was late, or the bye that crossed ours
-        said = self._gate.follow_up(message, viewer)
+            self.refused["late"] += 1  # usual: a candidate that was late, or the bye that crossed ours
+            return False
+        said = self._gate.follow_up(message, viewer, time.time())
         if said.seq <= self._heard.get(said.sid, -1):
-            self._silence("replayed", "a repeated or reordered message")
-            return
+            raise Untrusted("a repeated or reordered message")
         self._heard[said.sid] = said.seq
         if isinstance(said, Candidate):
             self._sessions.add_candidate(said.sid, said.candidate)
+        elif isinstance(said, Renew):
+            grant, life_s = self._gate.renewal(said.grant, viewer, time.time(), self._may_meet)
+            self._sessions.renew(said.sid, life_s, grant.scope)
         else:
             self._sessions.end(said.sid, "left")
+        return True
+
+    def _may_meet(self) -> bool:
+        return self._strangers.may_meet(time.monotonic())
 
     def _refuse(self, offer: Offer, refusal: Refused) -> None:
+        self.refused[refusal.reason] += 1
         _LOG.info("call refused (%s): %s", refusal.reason, refusal)
         self._say(offer.reply, Bye(sid=offer.sid, seq=1, reason=refusal.reason))
 
     def _silence(self, kind: str, why: object) -> None:
-        self._silenced[kind] += 1
-        if self._silenced[kind] == 1 or self._silenced[kind] % 100 == 0:
-            _LOG.warning("call passed over, %s: %s (%d so far)", kind, why, self._silenced[kind])
+        self.refused[kind] += 1
+        count = self.refused[kind]
+        if set(str(count)) <= {"0", "1"} and str(count).count("1") == 1:  # the first, the tenth, the hundredth...
+            _LOG.warning("call passed over, %s: %s (%d so far)", kind, why, count)

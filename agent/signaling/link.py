@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _FIRST_RETRY_S: Final = 1.0
 _LONGEST_RETRY_S: Final = 60.0
 _TIMEOUT_S: Final = 10.0
 _FAREWELL_S: Final = 3.0
+_RECEIVE_BYTES: Final = 128 * 1024  # a flood that waits in the kernel's buffers holds up the broker's word to us
 _OVERHEAD: Final = 1024  # a packet's header, topic and properties
 _QUEUED: Final = 256  # messages each way; what does not fit is dropped and counted: a caller asks again
 
@@ -45,14 +47,28 @@ class _Socket(ssl.SSLSocket):
 
 
 class _Incoming(asyncio.Queue[aiomqtt.Message]):
-    """Counts what does not fit, where aiomqtt would log a line for each: whoever floods us writes no journal."""
+    """Hands a message over where it arrives, from `open` on; until then so many wait, and more are dropped.
 
-    def __init__(self, maxsize: int, drop: Callable[[], None]) -> None:
+    aiomqtt's own way is a task a message, and what a flood leaves in the queue meanwhile pushes out what is wanted. Now
+    the socket is read once a turn of the loop, and what we are too slow for waits at the broker.
+    """
+
+    def __init__(self, maxsize: int, take: Callable[[aiomqtt.Message], None], drop: Callable[[], None]) -> None:
         super().__init__(maxsize)
+        self._take = take
         self._drop = drop
+        self._is_open = False
+
+    def open(self) -> None:
+        """Hand over what waits, and from now on whatever comes."""
+        self._is_open = True
+        while not self.empty():
+            self._take(self.get_nowait())
 
     def put_nowait(self, item: aiomqtt.Message) -> None:
-        if self.full():
+        if self._is_open:
+            self._take(item)
+        elif self.full():
             self._drop()
         else:
             super().put_nowait(item)
@@ -74,7 +90,7 @@ class _Outgoing:
 
 
 class Link:
-    """One device's connection to its broker. `receive` gets each message that arrives on the call topic."""
+    """One device's connection to its broker. `receive` gets each message of a caller or of the fleet."""
 
     def __init__(
         self,
@@ -127,6 +143,10 @@ class Link:
         """Send one caller a signed message. Dropped, and counted, when the queue is full or nobody is connected."""
         self._send(_Outgoing(topic=topics.reply(self._device, caller), message=lambda: message))
 
+    def report(self, message: Callable[[], str]) -> None:
+        """Publish figures; nobody waits for them, and the next ones come soon."""
+        self._send(_Outgoing(topic=topics.telemetry(self._device), message=message))
+
     def announce(self) -> None:
         """Publish the status anew, retained; a connection that is still to come does so by itself."""
         if not self._left:
@@ -153,7 +173,7 @@ class Link:
         context = await asyncio.to_thread(self._tls, credentials)
         will = aiomqtt.Will(topics.status(self._device), self._presence.offline(), qos=1, retain=True)
         options: dict[str, Any] = {"properties": _limits()} if self._version is _V5 else {"clean_session": True}
-        options["queue_type"] = lambda maxsize: _Incoming(maxsize, self._drop)
+        options["queue_type"] = self._queue
         return aiomqtt.Client(
             self._config.host,
             self._config.port,
@@ -163,13 +183,15 @@ class Link:
             keepalive=self._config.keepalive_s,
             timeout=_TIMEOUT_S,
             tls_context=context,
+            socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)],
             max_queued_incoming_messages=_QUEUED,
             max_queued_outgoing_messages=_QUEUED,
             **options,
         )
 
     async def _serve(self, client: aiomqtt.Client) -> None:
-        await client.subscribe(topics.call(self._device), qos=1)
+        for topic in (topics.call(self._device), topics.control(self._device)):
+            await client.subscribe(topic, qos=1)
         await self._publish(client, self._status(self._presence.online))
         if self._restart.is_set():
             return  # asked for on the way here: this connection shows the credentials of before, and proves no others
@@ -198,12 +220,20 @@ class Link:
             self._set_connected(False)
             await end(*tasks)
 
+    def _queue(self, maxsize: int) -> _Incoming:
+        self._incoming = _Incoming(maxsize, self._take, self._drop)
+        return self._incoming
+
+    def _take(self, message: aiomqtt.Message) -> None:
+        if isinstance(message.payload, bytes) and len(message.payload) <= MAX_MESSAGE:
+            self._receive(message.payload)
+        else:
+            self._drop()
+
     async def _read(self, client: aiomqtt.Client) -> None:
-        async for message in client.messages:
-            if isinstance(message.payload, bytes) and len(message.payload) <= MAX_MESSAGE:
-                self._receive(message.payload)
-            else:
-                self._drop()
+        self._incoming.open()
+        async for _ in client.messages:  # none comes this way: it ends with the connection, in an MqttError
+            pass
 
     async def _write(self, client: aiomqtt.Client) -> None:
         while True:

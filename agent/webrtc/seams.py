@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path as File
 from typing import Any, Final, NamedTuple
 
+import aioice.ice
 import pylibsrtp
 from aioice import ice, stun
 from aioice.ice import CandidatePair, Connection, StunProtocol
 from aiortc import (
+    RTCBundlePolicy,
     RTCCertificate,
     RTCConfiguration,
     RTCDtlsTransport,
@@ -25,6 +27,7 @@ from aiortc import (
     RTCRtpCodecParameters,
     RTCRtpSender,
     RTCRtpTransceiver,
+    RTCSctpTransport,
 )
 from aiortc.codecs import CODECS, HEADER_EXTENSIONS, is_rtx
 from aiortc.rtcdtlstransport import (
@@ -48,6 +51,7 @@ from agent.webrtc.records import datagrams
 
 _NTP_EPOCH_S: Final = 2_208_988_800  # from 1900 to 1970 (RFC 5905, section 6)
 _DTLS_1_2: Final = 0xFEFD  # RFC 6347, section 4.1; pyOpenSSL names only the versions of TLS
+BUNDLE: Final = RTCBundlePolicy.MAX_BUNDLE  # else aiortc makes a transport for a data channel, and discards it
 CERTIFICATES: Final = "_RTCPeerConnection__certificates"
 SENDER: Final = "_RTCRtpTransceiver__sender"
 STARTED: Final = "_RTCRtpSender__rtp_started"
@@ -62,6 +66,11 @@ SOCKET: Final = "StunProtocol"
 PARSE: Final = "parse_message"
 _MAX_FLIGHT_BYTES: Final = 65536  # that are read at once; what is more is read next
 _RECEIVE_BYTES: Final = 2048  # more than a datagram may have, so that a longer one is seen to be
+CONSENT_FAILURES: Final = 4  # checks every 4 to 6 s, each waited for half a second: consent ends within 26 s
+HANDLE_DATA: Final = "_handle_data"
+_SCTP_BYTES: Final = 64 * 1024  # what a viewer may have under way, as the receive window says too
+_SCTP_CHUNKS: Final = 256
+_SCTP_STREAMS: Final = 4
 LSR: Final = "_RTCRtpSender__lsr"
 LSR_TIME: Final = "_RTCRtpSender__lsr_time"
 _CIPHERS: Final = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384"
@@ -86,6 +95,7 @@ def _extend_what_aiortc_negotiates() -> None:
 
 
 _extend_what_aiortc_negotiates()
+aioice.ice.CONSENT_FAILURES = CONSENT_FAILURES  # its own 6 take 33 s; RFC 7675, section 5.1: 30 at most
 
 
 def srtp_profiles(flags: str) -> list[SRTPProtectionProfile]:
@@ -121,7 +131,7 @@ class DeviceCertificate(RTCCertificate):
 
 def peer_connection(key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> RTCPeerConnection:
     """Make a peer connection that shows this certificate, and asks no STUN server that nobody configured."""
-    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=BUNDLE))
     # aiortc has no `certificates` in its configuration; they are read when the first transceiver is made.
     setattr(connection, CERTIFICATES, [DeviceCertificate(key=key, cert=certificate)])
     return connection
@@ -397,3 +407,27 @@ def path(pair: CandidatePair, inbox: Inbox) -> Path:
     getattr(loop, REMOVE_READER)(sock.fileno())
     inbox.join(own, pair.protocol.datagram_received)
     return Path(own, pair.remote_addr, transport.sendto, inbox=inbox, on_close=give_back)
+
+
+def bound_sctp(sctp: RTCSctpTransport, misused: Callable[[], None]) -> None:
+    """Bound what a viewer can have SCTP keep, and tell `misused` of one who sends what a data channel has no use for.
+
+    aiortc announces a receive window and does not hold anybody to it, and raises on what it does not expect.
+    """
+    handle = getattr(sctp, HANDLE_DATA)
+    sctp._advertised_rwnd = _SCTP_BYTES
+
+    async def handle_data(data: bytes) -> None:
+        try:
+            await handle(data)
+        except ConnectionError:
+            raise
+        except Exception:  # noqa: BLE001  # its parser has as many kinds as that of SDP
+            misused()
+            return
+        streams = sctp._inbound_streams
+        chunks = sum(len(stream.reassembly) for stream in streams.values()) + len(sctp._sack_misordered)
+        if sctp._advertised_rwnd < 0 or chunks > _SCTP_CHUNKS or len(streams) > _SCTP_STREAMS:
+            misused()
+
+    setattr(sctp, HANDLE_DATA, handle_data)

@@ -5,30 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from aiortc import RTCRtpSender, RTCRtpTransceiver, RTCSessionDescription
+from aiortc import RTCDataChannel, RTCRtpSender, RTCRtpTransceiver, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from agent.media import rtcp
 from agent.media.bandwidth import Bandwidth
 from agent.media.stream import Stream
 from agent.tasks import end
 from agent.webrtc import seams
 from agent.webrtc.addresses import may_probe
+from agent.webrtc.control import LABEL, SCOPE, Control
 from agent.webrtc.egress import Egress
 from agent.webrtc.guard import Guard
 from agent.webrtc.inbox import Inbox
 from agent.webrtc.reports import Reports
-from agent.webrtc.sdp import MAX_CANDIDATES, check_offer
+from agent.webrtc.sdp import MAX_CANDIDATES, check_offer, complete_answer
 from protocol.errors import Refused
 
 _LOG: Final = logging.getLogger(__name__)
 MIN_BPS: Final = 50_000  # no viewer's rate is estimated lower: even the smallest stream needs as much
+_UNREAD_BYTES: Final = 16 * 1024  # answers that a viewer has not taken; until it does, its commands are dropped
 _CLOSE_S: Final = 5.0  # a connection that does not close by then is left to the garbage collector
 
 
@@ -38,6 +40,8 @@ class Terms:
 
     sid: str
     viewer: str  # the viewer's key, as its thumbprint: who may follow up
+    subject: str  # the person or app that its grant names: whose grants may be revoked
+    scope: frozenset[str]  # what the grant allows
     offer: str
     setup_s: float
     life_s: float
@@ -60,13 +64,19 @@ class Session:
         now: Callable[[], float],
         on_connected: Callable[[], None],
     ) -> None:
+        """Errors: Refused, before anything is made for an offer that cannot be answered."""
         self.terms = terms
+        self._offer = check_offer(terms.offer, control=SCOPE in terms.scope)
+        self._scope = terms.scope
+        self._control: Control | None = None
         self.connected = False
         self.bandwidth = Bandwidth(start_bps=terms.full_bps, min_bps=MIN_BPS, max_bps=terms.full_bps)
         self.egress = Egress(
             stream, self.bandwidth, inbox, playout_delay_ms=terms.playout_delay_ms, full_bps=terms.full_bps
         )
         self.guard = Guard()
+        self._life_s = terms.life_s
+        self._life: asyncio.Timeout | None = None
         self._inbox = inbox
         self._ssrc = ssrc
         self._now = now
@@ -88,7 +98,7 @@ class Session:
             if not self._end.done():
                 self.connected = True
                 self._on_connected()
-            async with asyncio.timeout(self.terms.life_s):
+            async with asyncio.timeout(self._life_s) as self._life:
                 return await self._end
         except Refused as refusal:
             _LOG.info("session %s: %s", self.terms.sid, refusal)
@@ -108,16 +118,21 @@ class Session:
             self._end.set_result(reason)
             self._settled.set()
 
+    def renew(self, life_s: float, scope: frozenset[str]) -> None:
+        """Go on for so long from now, under what is allowed now."""
+        self._life_s, self._scope = life_s, scope
+        if self._life is not None and not self._life.expired():
+            self._life.reschedule(asyncio.get_running_loop().time() + life_s)
+
     def add_candidate(self, candidate: str) -> None:
         """Take a viewer's candidate (RFC 8839 candidate-attribute); what may not be probed is passed over."""
         if candidate and not self._candidates.full():
             self._candidates.put_nowait(candidate)
 
     async def _negotiate(self) -> str:
-        offer = check_offer(self.terms.offer)
+        offer = self._offer
         for candidate in offer.candidates:
             self.add_candidate(candidate)
-        self._mid = offer.mid
         peer = self._peer
         peer.add_listener("connectionstatechange", self._on_state)
         try:
@@ -125,15 +140,15 @@ class Session:
             transceiver = peer.addTransceiver("video", direction="sendonly")
             self._send_through(transceiver)
             await peer.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
+            if (sctp := peer.sctp) is not None:
+                seams.bound_sctp(sctp, lambda: self.end("failed"))
+                peer.add_listener("datachannel", self._on_channel)
             if offer.may_answer_passively:
                 seams.answer_passively(transceiver.sender.transport)
             await peer.setLocalDescription(await peer.createAnswer())
-        except Exception as error:  # aiortc's parser raises seven kinds of exception for bad SDP
+        except Exception as error:  # none is known: `check_offer` gives aiortc only what it takes
             raise Refused("failed", f"the offer cannot be answered ({type(error).__name__})") from error
-        sdp = peer.localDescription.sdp
-        if "\r\n" + rtcp.CLOCK_ATTRIBUTE in offer.sdp:  # aiortc does not answer what it does not know
-            sdp = sdp.replace("a=rtcp-mux\r\n", f"a=rtcp-mux\r\n{rtcp.CLOCK_ATTRIBUTE}\r\n")
-        return sdp
+        return complete_answer(peer.localDescription.sdp, offer, tls_id=secrets.token_urlsafe(18))
 
     def _send_through(self, transceiver: RTCRtpTransceiver) -> None:
         codecs = RTCRtpSender.getCapabilities("video").codecs
@@ -147,6 +162,18 @@ class Session:
         seams.send_by_records(transport)
         seams.on_rtcp(transport, reports.take, self.guard.drops)
         transport.transport.on("statechange", lambda: self._on_ice(transport.transport.state))
+
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        if channel.label != LABEL or self._control is not None:
+            channel.close()
+            return
+        control = self._control = Control({}, scope=lambda: self._scope, now=self._now())
+
+        def take(message: str | bytes) -> None:
+            if channel.readyState == "open" and channel.bufferedAmount <= _UNREAD_BYTES:
+                channel.send(control.answer(message, self._now()))
+
+        channel.add_listener("message", take)
 
     def _on_ice(self, state: str) -> None:
         # As early as there is a path: the keyframe is made while DTLS shakes hands.
@@ -163,7 +190,7 @@ class Session:
                 continue
             known = candidate.component == 1 and candidate.protocol.lower() == "udp"  # aioice stumbles over component 2
             if known and may_probe(candidate.ip, candidate.port):
-                candidate.sdpMid = self._mid
+                candidate.sdpMid = self._offer.mid
                 await self._peer.addIceCandidate(candidate)
 
     def _on_state(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -38,6 +39,7 @@ class Sessions:
         self._ssrc = random.getrandbits(32)  # it tells streams apart, and is no secret
         self._open: dict[str, tuple[Session, asyncio.Task[None]]] = {}
         self._closed = False
+        self.ended: Counter[str] = Counter()  # by reason, since the start
 
     def __len__(self) -> int:
         """How many there are, connected or about to be."""
@@ -64,11 +66,10 @@ class Sessions:
             raise Refused("failed", "a session under this sid is open")
         if len(self._open) - self.viewers >= self._config.max_pending:
             raise Refused("busy", "too many calls are being set up")
-        if len(self._open) >= self._config.max_viewers:
-            own = next((entry for entry, _ in self._open.values() if entry.terms.viewer == terms.viewer), None)
-            if own is None:
-                raise Refused("busy", "all places are taken")
-            own.end("replaced")
+        own = next((entry for entry, _ in self._open.values() if entry.terms.viewer == terms.viewer), None)
+        is_full = len(self._open) >= self._config.max_viewers
+        if is_full and own is None:
+            raise Refused("busy", "all places are taken")
         session = Session(
             terms,
             self._stream,
@@ -77,6 +78,8 @@ class Sessions:
             now=self._now,
             on_connected=lambda: self._connected(terms.sid),
         )
+        if is_full and own is not None:
+            own.end("replaced")
         task = asyncio.create_task(self._serve(session, answered, ended), name=f"session-{terms.sid}")
         self._open[terms.sid] = session, task
         self._on_change()
@@ -108,6 +111,17 @@ class Sessions:
         if entry := self._open.get(sid):
             entry[0].end(reason)
 
+    def renew(self, sid: str, life_s: float, scope: frozenset[str]) -> None:
+        """Let a session go on for so long from now, under what a fresh grant allows."""
+        if entry := self._open.get(sid):
+            entry[0].renew(life_s, scope)
+
+    def revoke(self, subject: str) -> None:
+        """End the sessions of one person or app; with an empty name, all of them."""
+        for session, _ in self._open.values():
+            if subject in {"", session.terms.subject}:
+                session.end("revoked")
+
     def end_each(self, reason: str) -> None:
         """Let every session come to its end."""
         for session, _ in self._open.values():
@@ -130,6 +144,7 @@ class Sessions:
         finally:
             was_connected = session.connected
             del self._open[sid]
+            self.ended[reason] += 1
             _LOG.info("viewer %s: %s", "left" if was_connected else "not connected", reason)
             if was_connected:
                 _LOG.info("session %s: %s", sid, session.egress.account())

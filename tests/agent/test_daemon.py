@@ -15,7 +15,7 @@ from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
 
 from protocol import jws, topics
-from protocol.messages import Answer, Bye, Status
+from protocol.messages import Answer, Bye, Renew, Revoke, Status
 from protocol.names import Role
 from provisioning.registry import Registry
 from tests.kit.brokers import RunningBroker, make_fleet, mosquitto, next_message
@@ -214,6 +214,28 @@ async def test_the_privacy_switch_ends_what_runs_and_refuses_what_comes(
     finally:
         pins.close()
         Device.pin_factory = None
+
+
+async def test_a_revocation_ends_what_runs_and_a_renewal_lets_it_go_on(
+    config: Path, phone: Phone, broker: RunningBroker
+) -> None:
+    device, authoriser = phone.caller.device, phone.caller.authoriser
+    async with running(config) as running_device, broker.client(Role.SERVICE, "gateway") as gateway:
+        answer = await phone.watch()
+        assert answer.session_s == 3600
+        renew = Renew(sid=answer.sid, seq=1, grant=phone.caller.grant(time.time(), session_s=1800))
+        await phone.client.publish(topics.call(device), phone.caller.sign(renew), qos=1)
+        session, _ = running_device.daemon._sessions._open[answer.sid]
+        await until(lambda: session._life_s == 1800)
+
+        began = time.monotonic()
+        revoke = Revoke(device=device, iat=int(time.time()), sub="")
+        await gateway.publish(topics.control(device), authoriser.sign("revoke", revoke.payload()), qos=1)
+
+        bye = await phone.reply()
+        assert isinstance(bye, Bye)
+        assert bye.reason == "revoked"
+        assert time.monotonic() - began < 5
 
 
 async def test_a_running_session_does_not_mind_that_the_broker_goes_away(

@@ -9,21 +9,24 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from agent.rates import Bucket, Rate
 from protocol import jws, topics
 from protocol.certificates import thumbprint
-from protocol.messages import Answer, Bye, Offer, Status, kind_of
+from protocol.messages import Answer, Bye, Offer, Renew, Revoke, Status, kind_of
 from protocol.names import Role
 from provisioning.registry import Registry
 from tests.kit.brokers import make_fleet
 from tests.kit.caller import Caller, Signer
 from tests.kit.device import RunningDevice, device_config, running
+from tests.kit.flips import bytes_flipped, members_flipped
 from tests.kit.hostile import HostileBroker, hostile_broker, last
 from tests.kit.pki import EnrolledDevice, enrol, issue_leaf, new_key
 from viewer.call import Call, Granted
@@ -290,6 +293,99 @@ async def test_messages_that_come_twice_and_in_another_order_do_no_harm(scene: S
 
     assert watch.figures.frames > 15
     assert scene.device.opened == 1
+
+
+async def held_back(scene: Scene) -> str:
+    """Call, and have the attacker keep the offer."""
+    kept: list[bytes] = []
+
+    def keep(payload: bytes) -> list[bytes]:
+        kept.append(payload)
+        return []
+
+    scene.hostile.tamper = only("/call", keep)
+    async with scene.watching(seconds=None):
+        await until(lambda: bool(kept))
+    scene.device.daemon._calls._strangers._bucket = Bucket(Rate(burst=1e9, per_s=0), 0)  # each is to be read
+    return next(payload for payload in kept if jws.peek(payload).typ == jws.typ_of("offer")).decode()
+
+
+async def receive_all(device: RunningDevice, messages: Iterable[str]) -> int:
+    """Hand messages to the daemon as its link does, and say how many there were."""
+    count = 0
+    for count, message in enumerate(messages, 1):
+        device.daemon._calls.receive(message.encode())
+        if count % 50 == 0:
+            await asyncio.sleep(0)
+    return count
+
+
+async def test_an_offer_with_any_member_changed_makes_no_connection(scene: Scene) -> None:
+    offer = await held_back(scene)
+    variants = list(members_flipped(offer))
+    refused = scene.device.refused
+
+    for variant in variants:
+        await scene.hostile.inject(topics.call(scene.enrolled.id), variant.encode())
+    await until(lambda: scene.device.refused >= refused + len(variants), within_s=40)
+
+    assert len(variants) > 100
+    assert (scene.device.opened, scene.device.sessions) == (0, 0)
+    await scene.hostile.inject(topics.call(scene.enrolled.id), offer.encode())
+    await until(lambda: scene.device.opened == 1)
+
+
+async def test_an_offer_with_any_byte_changed_makes_no_connection(scene: Scene) -> None:
+    offer = await held_back(scene)
+
+    assert await receive_all(scene.device, bytes_flipped(offer)) == len(offer)
+
+    assert (scene.device.opened, scene.device.sessions) == (0, 0)
+    await receive_all(scene.device, [offer])
+    assert scene.device.opened == 1
+
+
+async def test_what_is_said_in_a_session_does_nothing_with_any_byte_or_member_changed(scene: Scene) -> None:
+    key = new_key()
+    caller = Caller(device=scene.enrolled.id, authoriser=scene.authoriser, reply=APP, key=key)
+    async with scene.watching(seconds=None, key=key) as (watch, _):
+        await until(lambda: watch.figures.frames > 0)
+        scene.device.daemon._calls._strangers._bucket = Bucket(Rate(burst=1e9, per_s=0), 0)
+        (sid,) = scene.device.daemon._sessions._open
+        session, _ = scene.device.daemon._sessions._open[sid]
+        revoke = Revoke(device=scene.enrolled.id, iat=int(time.time()), sub="")
+        said = [
+            caller.sign(Bye(sid=sid, seq=7, reason="left")),
+            caller.sign(Renew(sid=sid, seq=7, grant=caller.grant(time.time(), session_s=60))),
+            scene.authoriser.sign("revoke", revoke.payload()),
+        ]
+        for message in said:
+            await receive_all(scene.device, bytes_flipped(message))
+            await receive_all(scene.device, members_flipped(message))
+
+        assert session._life_s == 3600
+        seen = watch.figures.frames
+        await until(lambda: watch.figures.frames > seen + 15)
+        await receive_all(scene.device, said[1:])
+        assert session._life_s == 60
+        await until(lambda: scene.device.sessions == 0)
+
+
+async def test_an_answer_with_any_byte_or_member_changed_is_not_believed(scene: Scene) -> None:
+    scene.hostile.tamper = only(APP, lambda payload: [])
+    async with scene.watching(seconds=None) as (watch, _):
+        await until(lambda: any(topic.endswith(APP) for topic, _ in scene.hostile.heard))
+        answer = last(scene.hostile.heard, APP).decode()
+        call, believed = watch._call, []
+        for variant in (*members_flipped(answer), *bytes_flipped(answer)):
+            with contextlib.suppress(NotVerified):
+                believed.append(call.read(variant, datetime.now(UTC)))
+            await asyncio.sleep(0)
+
+        assert set(believed) <= {None}
+        assert watch.figures.frames == 0
+        assert watch.leaf is None
+        assert call.read(answer, datetime.now(UTC)) is not None
 
 
 async def until(condition: Callable[[], bool], within_s: float = 15.0) -> None:

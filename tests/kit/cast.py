@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from protocol import jws
 from protocol.certificates import thumbprint
-from protocol.messages import Answer, Bye, Candidate, Grant, Offer, Status
+from protocol.messages import Answer, Bye, Candidate, Grant, Offer, Renew, Revoke, Status, Telemetry
 from protocol.names import Issuer, Role
 from provisioning import ca
 from tests.kit.pki import new_key
@@ -95,6 +95,7 @@ class Cast:
             sid=SID,
             offer_sha256=jws.sha256(self.signed_offer),
             sdp=f"v=0\r\no=- 2 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=fingerprint:sha-256 {fingerprint}\r\n",
+            session_s=3600,
         )
         self.candidate = Candidate(
             sid=SID,
@@ -104,6 +105,18 @@ class Cast:
             mline=0,
         )
         self.bye = Bye(sid=SID, seq=2, reason="left")
+        self.renew = Renew(sid=SID, seq=3, grant=self.offer.grant)
+        self.revoke = Revoke(device=DEVICE, iat=SECONDS, sub="alice")
+        self.telemetry = Telemetry(
+            device=DEVICE,
+            iat=SECONDS,
+            uptime_s=86_400,
+            viewers=2,
+            pending=1,
+            refused={"badsignature": 7, "busy": 1},
+            ended={"left": 3, "setup-timeout": 1},
+            dropped=0,
+        )
 
     def chained(
         self,

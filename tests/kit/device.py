@@ -59,8 +59,8 @@ class RunningDevice:
 
     @property
     def refused(self) -> int:
-        """How many calls the gate has turned away."""
-        return self.daemon._gate.refused.total()
+        """How many messages on the call topic came to nothing."""
+        return self.daemon._calls.refused.total()
 
     @property
     def camera(self) -> str:

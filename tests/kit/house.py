@@ -43,6 +43,8 @@ class House:
         codec: str = "video/H264",
         change: Callable[[str], str] = str,
         viewer: str = "",
+        subject: str = "somebody",
+        scope: frozenset[str] = frozenset({"live"}),
         **terms: float,
     ) -> Call:
         """Open a session; `change` changes the offer on its way, `viewer` is the key that calls."""
@@ -53,6 +55,8 @@ class House:
             Terms(
                 sid=sid,
                 viewer=viewer or sid,
+                subject=subject,
+                scope=scope,
                 offer=change(await call.watcher.offer(codec)),
                 key=self._device.key,
                 certificate=self._device.chain[0],
@@ -74,9 +78,17 @@ class House:
                 await asyncio.sleep(0.005)
         return call
 
-    async def watch(self, sid: str, *, watcher: Watcher | None = None, viewer: str = "", **terms: float) -> Call:
+    async def watch(
+        self,
+        sid: str,
+        *,
+        watcher: Watcher | None = None,
+        viewer: str = "",
+        subject: str = "somebody",
+        **terms: float,
+    ) -> Call:
         """Open a session, and wait for its first pictures."""
-        call = await self.call(sid, watcher=watcher, viewer=viewer, **terms)
+        call = await self.call(sid, watcher=watcher, viewer=viewer, subject=subject, **terms)
         await call.watcher.accept(await call.answer)
         await call.watcher.see(3)
         return call

@@ -67,6 +67,7 @@ class Served:
         will = aiomqtt.Will(topic, site.status(signer, device.id, "offline"), qos=1, retain=True)
         async with self.mqtt(device.operational.path, device.id, will=will) as client:
             await client.subscribe(topics.call(device.id), qos=1)
+            await client.subscribe(topics.control(device.id), qos=1)
             await client.publish(topic, site.status(signer, device.id), qos=1, retain=True)
             yield client
 

@@ -104,7 +104,7 @@ def sid_of(message: str) -> str:
 
 def answer(to: str, signer: Signer, device: str, sdp: str = "v=0") -> bytes:
     """A device's signed answer to an offer."""
-    said = Answer(device=device, sid=sid_of(to), offer_sha256=jws.sha256(to), sdp=sdp)
+    said = Answer(device=device, sid=sid_of(to), offer_sha256=jws.sha256(to), sdp=sdp, session_s=3600)
     return signer.sign("answer", said.payload()).encode()
 
 

@@ -10,15 +10,13 @@ from typing import Any, Final
 
 from protocol import jws
 from protocol.certificates import thumbprint
-from protocol.messages import Answer, Bye, Candidate, Grant, Offer, Status, kind_of
+from protocol.messages import Message, Status, kind_of
 from protocol.names import Issuer, Role
 from provisioning import ca
 from tests.kit.cast import AUTHORISER, DEVICE, MADE, NOW, OTHER_DEVICE, SECONDS, SID, Cast, Signer, der_base64
 from tests.kit.pki import new_key
 
 PATH: Final = Path(__file__).parents[2] / "protocol" / "vectors.json"
-
-Message = Status | Grant | Offer | Answer | Candidate | Bye
 
 
 def make() -> dict[str, Any]:
@@ -58,6 +56,10 @@ def _accepted(cast: Cast) -> list[dict[str, Any]]:
         ("a bye of the device", "device", replace(cast.bye, reason="privacy")),
         ("a candidate of the viewer", "viewer", cast.candidate),
         ("a bye of the viewer", "viewer", cast.bye),
+        ("a renewal", "viewer", cast.renew),
+        ("a revocation", "authoriser", cast.revoke),
+        ("a revocation of everybody's grants", "authoriser", replace(cast.revoke, sub="")),
+        ("telemetry", "device", cast.telemetry),
     ]
     vectors = [
         _vector(name, who, kind_of(said), getattr(cast, who).compact(said.payload(), kind_of(said)), "accepted")
@@ -105,6 +107,13 @@ def _malformed(cast: Cast) -> list[dict[str, Any]]:
         ("a reason that is none", *_device(cast, "bye", {**bye, "reason": "because"})),
         ("a candidate that is too long", *_device(cast, "candidate", {**candidate, "candidate": "x" * 513})),
         ("an answer without the hash of its offer", *_device(cast, "answer", _without(cast.answer, "offer_sha256"))),
+        ("an answer without an end", *_device(cast, "answer", _without(cast.answer, "session_s"))),
+        ("a renewal without a grant", "viewer", "renew", cast.viewer.compact(_without(cast.renew, "grant"), "renew")),
+        (
+            "telemetry that counts words",
+            *_device(cast, "telemetry", {**cast.telemetry.payload(), "ended": {"x": "1"}}),
+        ),
+        ("a revocation for no device", "authoriser", "revoke", _revoking(cast, device="camera")),
         ("an answer without SDP", *_device(cast, "answer", _without(cast.answer, "sdp"))),
         ("a grant that lives too long", *_grant(cast, exp=SECONDS + 301)),
         ("a grant that ends before it begins", *_grant(cast, exp=SECONDS)),
@@ -146,6 +155,8 @@ def _untrusted(cast: Cast) -> list[dict[str, Any]]:
     vectors.append(
         _vector("a grant by a device", "authoriser", "grant", by_device.compact(grant, "grant"), "untrusted")
     )
+    revoking = by_device.compact(cast.revoke.payload(), "revoke")
+    vectors.append(_vector("a revocation by a device", "authoriser", "revoke", revoking, "untrusted"))
     alone = Signer(key=cast.authoriser.key, header={"x5c": cast.authoriser.header["x5c"][:1]})
     vectors.append(
         _vector("a grant without the issuing CA", "authoriser", "grant", alone.compact(grant, "grant"), "untrusted")
@@ -200,6 +211,10 @@ def _offer(cast: Cast, **members: Any) -> tuple[str, str, str]:
 
 def _with_jwk(cast: Cast, **members: str) -> str:
     return cast.viewer.compact(cast.bye.payload(), "bye", jwk={**cast.viewer.header["jwk"], **members})
+
+
+def _revoking(cast: Cast, **members: Any) -> str:
+    return cast.authoriser.compact({**cast.revoke.payload(), **members}, "revoke")
 
 
 def _without(message: Message, member: str) -> dict[str, Any]:

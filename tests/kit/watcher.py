@@ -7,7 +7,7 @@ import contextlib
 import re
 from collections.abc import Callable
 
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket, RtpPacket
 
@@ -18,7 +18,9 @@ class Watcher:
     `arrived` are the RTP packets as they came, decrypted; those that `loses` says are gone before aiortc sees them.
     """
 
-    def __init__(self, *, rtx: bool = True, loses: Callable[[RtpPacket], bool] = lambda packet: False) -> None:
+    def __init__(
+        self, *, rtx: bool = True, channel: str = "", loses: Callable[[RtpPacket], bool] = lambda packet: False
+    ) -> None:
         self.pictures = 0
         self.size: tuple[int, int] | None = None
         self.shown: list[int] = []  # the RTP timestamps of the decoded pictures, the first being 0
@@ -26,6 +28,9 @@ class Watcher:
         self.reports: list[RtcpSrPacket] = []
         self.ssrc = 0
         self._rtx = rtx
+        self._label = channel  # of a data channel that it offers too
+        self.channel: RTCDataChannel | None = None
+        self.said: asyncio.Queue[str] = asyncio.Queue()  # what came over it
         self._loses = loses
         self._picture = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -49,6 +54,9 @@ class Watcher:
         wanted = {codec, "video/rtx"} if self._rtx else {codec}
         transceiver.setCodecPreferences([entry for entry in codecs if entry.mimeType in wanted])
         self._listen(transceiver.receiver)
+        if self._label:
+            self.channel = self.peer.createDataChannel(self._label)
+            self.channel.add_listener("message", self.said.put_nowait)
         await self.peer.setLocalDescription(await self.peer.createOffer())
         return self.peer.localDescription.sdp
 

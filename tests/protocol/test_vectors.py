@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import typing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,12 +13,12 @@ from cryptography import x509
 
 from protocol import jws
 from protocol.errors import BadSignature, Malformed, ProtocolError, Untrusted
-from protocol.messages import Answer, Bye, Candidate, Grant, Offer, Status
+from protocol.messages import Message
 from protocol.names import Role
 from tests.kit import vectors
 
 VECTORS: dict[str, Any] = json.loads(vectors.PATH.read_text("ascii"))
-PARSE = {parsed.__name__.lower(): parsed.parse for parsed in (Status, Grant, Offer, Answer, Candidate, Bye)}
+PARSE = {parsed.__name__.lower(): parsed.parse for parsed in typing.get_args(Message)}
 OUTCOMES: dict[type[ProtocolError], str] = {
     Malformed: "malformed",
     Untrusted: "untrusted",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from provisioning.people import CODE_LIFE, MOST_SESSIONS, SESSION_LIFE, People, PeopleError
+from provisioning.people import CODE_LIFE, EVERY_DEVICE, MOST_SESSIONS, SESSION_LIFE, People, PeopleError
 from provisioning.registry import Registry
 from provisioning.tables import sign_in_codes, web_sessions
 
@@ -151,3 +151,18 @@ def test_a_grant_is_an_event(people: People, registry: Registry) -> None:
     assert [(event.kind, event.note) for event in registry.events_after(0)] == [
         ("granted", "anna may use every device: live")
     ]
+
+
+def test_what_is_withdrawn_is_permitted_no_more_and_the_rest_is(people: People) -> None:
+    people.permit("bert", device=EVERY_DEVICE, scope=frozenset({"live"}), is_app=False, now=NOW)
+    people.permit("cora", device=EVERY_DEVICE, scope=frozenset({"live"}), is_app=False, now=NOW)
+
+    people.withdraw("bert", device=EVERY_DEVICE, now=NOW)
+
+    assert people.permissions("bert").entries == ()
+    assert people.permissions("cora").entries
+
+
+def test_nothing_can_be_withdrawn_that_was_not_permitted(people: People) -> None:
+    with pytest.raises(PeopleError):
+        people.withdraw("nobody", device=EVERY_DEVICE, now=NOW)

@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from protocol import jws, topics
+from protocol.messages import Revoke
 from protocol.names import Role
 from provisioning import ca
 from provisioning.files import FleetError
@@ -80,6 +81,9 @@ async def test_a_device_that_another_process_revokes_is_cut_off_and_its_viewers_
             revoked_at = time.monotonic()
             served.registry.revoke(device.id, utc_now())
             assert await error_frame(ws) == (device.id, "revoked")
+        _, message = await next_message(camera)
+        revoke = Revoke.parse(jws.peek(message).payload)
+        assert (revoke.device, revoke.sub) == (device.id, "")
         with pytest.raises(aiomqtt.MqttError):
             await next_message(camera)
         assert time.monotonic() - revoked_at < 5
@@ -87,6 +91,21 @@ async def test_a_device_that_another_process_revokes_is_cut_off_and_its_viewers_
             assert (await refused.json())["error"] == "revoked"
         assert not await gate.lets_in(served.tls(device.operational.path))
         await bystander.publish(topics.status(other.id), b"", qos=1)
+
+
+async def test_a_permission_that_is_withdrawn_ends_that_persons_sessions_alone(served: Served) -> None:
+    device = enrol(served.fleet, served.registry, "SN1")
+    async with served.camera(device) as camera, served.signed_in() as browser:
+        await served.presence(browser, device.id, "online")
+
+        served.people.withdraw("anna", device="*", now=utc_now())
+
+        topic, message = await next_message(camera)
+        revoke = Revoke.parse(jws.peek(message).payload)
+        assert topic == topics.control(device.id)
+        assert (revoke.device, revoke.sub) == (device.id, "anna")
+        async with browser.post("/v1/grants", json={"device": device.id, "jwk": JWK, "scope": "live"}) as refused:
+            assert (await refused.json())["error"] == "forbidden"
 
 
 async def test_a_broker_that_dies_is_started_again_and_the_cameras_come_back(tmp_path: Path) -> None:

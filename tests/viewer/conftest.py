@@ -141,9 +141,11 @@ class Wire:
         terms = Terms(
             sid=call.offer.sid,
             viewer=call.grant.jkt,
+            subject=call.grant.sub,
+            scope=call.grant.scope,
             offer=call.offer.sdp,
             setup_s=15.0,
-            life_s=600.0,
+            life_s=call.life_s,
             key=self.dtls.key,
             certificate=self.dtls.chain[0],
             full_bps=2_000_000,

@@ -32,7 +32,7 @@ def offer(call: Call, trust: Trust) -> str:
 
 def answer_to(offer: str, sdp: str) -> Answer:
     sid = str(jws.peek(offer).payload["sid"])
-    return Answer(device=DEVICE, sid=sid, offer_sha256=jws.sha256(offer), sdp=sdp)
+    return Answer(device=DEVICE, sid=sid, offer_sha256=jws.sha256(offer), sdp=sdp, session_s=3600)
 
 
 def test_an_offer_carries_the_grant_the_challenge_and_the_key_of_the_viewer(call: Call, offer: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from protocol.messages import Answer, Bye
+from tests.kit.caller import Caller
 from tests.viewer.conftest import Trust, Wire, within
 from tests.viewer.test_record import probe
 from viewer import watch as watching
@@ -49,6 +51,34 @@ async def test_a_viewer_who_leaves_sets_its_session_free(watch: Make, wire: Wire
     async with asyncio.timeout(5):
         await ended.wait()
     assert len(wire.sessions) == 0
+
+
+async def test_a_session_is_renewed_in_time_by_itself(watch: Make, wire: Wire, caller: Caller) -> None:
+    wire.gate._longest_s = 6
+    asked: list[str] = []
+
+    async def regrant() -> str:
+        if not asked:
+            asked.append("")
+            raise Fault("unreachable", "not now")
+        asked.append(caller.grant(time.time()))
+        return asked[-1]
+
+    wire.announce()
+    began = time.monotonic()
+    assert await watch(seconds=9.0, regrant=regrant).run() == "done"
+
+    assert time.monotonic() - began > 6
+    assert len(asked) >= 2
+
+
+async def test_a_session_without_a_fresh_grant_ends_and_says_so(watch: Make, wire: Wire) -> None:
+    wire.gate._longest_s = 2
+    wire.announce()
+
+    with pytest.raises(Declined) as end:
+        await watch().run()
+    assert end.value.reason == "expired"
 
 
 async def test_watching_can_be_ended_at_any_time_and_the_file_is_finished(

@@ -19,7 +19,7 @@ const MEMBERS = {
     device: text(26), presence: oneOf("online", "offline"), iat: integer(2 ** 53), challenge: text(64, 0),
     viewers: integer(1000), camera: text(64, 0), software: text(64, 0),
   },
-  answer: { device: text(26), sid: base64url(22), offer_sha256: base64url(43), sdp: text(32 * 1024) },
+  answer: { device: text(26), sid: base64url(22), offer_sha256: base64url(43), sdp: text(32 * 1024), session_s: integer(86_400) },
   candidate: { sid: base64url(22), seq: integer(1_000_000), candidate: text(512, 0), mid: text(32, 0), mline: integer(16) },
   bye: { sid: base64url(22), seq: integer(1_000_000), reason: oneOf(...BYE_REASONS) },
 };

@@ -7,10 +7,11 @@ import { Failure } from "./sentences.js";
 const MOST_CANDIDATES = 30;
 const MOST_WAITING = 64; // messages of a device in work; more are dropped, so that a flood costs no memory
 const LAST_SEQ = 1_000_000; // the bye is signed beforehand, above every candidate: a page that goes has no time to sign
+const REPEAT_MS = 500; // an offer that is lost, or comes while a camera is flooded, is sent again; the wait doubles
 const PATIENCE_MS = 5_000; // for a connection that says "disconnected", and may come back
 
 /**
- * Events: `answered`, `connected`, `interrupted`, and once `over` with a Failure as its detail.
+ * Events: `answered` with the seconds that the session may last, `connected`, `interrupted`, and once `over` with a Failure as its detail.
  * `stream` holds the picture, and may be shown once `connected` has come: before that the certificate is compared.
  */
 export class Peer extends EventTarget {
@@ -36,6 +37,7 @@ export class Peer extends EventTarget {
   #waiting = 0;
   #early = []; // the device's candidates that came before its answer
   #patience = null;
+  #repeating = null;
 
   /** `send` takes a compact message and says whether it went out. */
   constructor({ device, key, send }) {
@@ -65,9 +67,26 @@ export class Peer extends EventTarget {
     this.#offerHash = await sha256(compact);
     if (this.#over) return;
     if (!this.#send(compact)) throw new Failure("relay-closed");
+    this.#repeat(compact, REPEAT_MS);
     await connection.setLocalDescription({ type: "offer", sdp }); // starts gathering: candidates follow the offer
     this.#dtls = receiver.transport;
     if (this.#dtls) this.#dtls.onstatechange = () => this.#transport();
+  }
+
+  /** Send the offer until it is answered: a camera takes each only once. */
+  #repeat(compact, waitMs) {
+    this.#repeating = setTimeout(() => {
+      if (this.#over || this.verified) return;
+      this.#send(compact);
+      this.#repeat(compact, 2 * waitMs);
+    }, waitMs);
+  }
+
+  /** Let the session go on under a fresh grant. */
+  async renew(grant) {
+    this.#seq += 1;
+    const compact = await sign("renew", { sid: this.sid, seq: this.#seq, grant }, this.#key);
+    if (!this.#over) this.#send(compact);
   }
 
   /** Take a peeked message of this sid. */
@@ -82,6 +101,7 @@ export class Peer extends EventTarget {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#patience);
+    clearTimeout(this.#repeating);
     if (this.#offerHash) this.#send(this.#bye);
     this.#connection?.close();
   }
@@ -111,7 +131,7 @@ export class Peer extends EventTarget {
     }
   }
 
-  async #answer({ offer_sha256, sdp }, der) {
+  async #answer({ offer_sha256, sdp, session_s: sessionS }, der) {
     if (offer_sha256 !== this.#offerHash) throw new Failure("untrusted-answer", "it answers another offer");
     await demandFingerprint(sdp, der);
     this.verified = { der, fingerprint: await fingerprint(der) };
@@ -122,7 +142,7 @@ export class Peer extends EventTarget {
       throw new Failure("bad-answer", cause.message, { cause });
     }
     if (this.#over) return;
-    this.dispatchEvent(new Event("answered"));
+    this.dispatchEvent(new CustomEvent("answered", { detail: { sessionS } }));
     for (const candidate of this.#early.splice(0)) await this.#add(candidate);
   }
 

