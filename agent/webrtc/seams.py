@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path as File
 from typing import Final
 
 import pylibsrtp
-from aioice.ice import CandidatePair
+from aioice import Candidate, stun
+from aioice.ice import CandidatePair, Connection, StunProtocol
 from aiortc import (
     RTCCertificate,
     RTCConfiguration,
@@ -50,6 +51,9 @@ OCTETS: Final = "_RTCRtpSender__octet_count"
 PACKETS: Final = "_RTCRtpSender__packet_count"
 DATA_RECEIVED: Final = "data_received"
 MAX_SIZE: Final = "max_size"
+GATHER: Final = "gather_candidates"
+REQUEST_RECEIVED: Final = "request_received"
+CONNECT: Final = "_RTCPeerConnection__connect"
 _LARGEST_DATAGRAM: Final = 2048  # more than any MTU that a viewer's packets pass
 LSR: Final = "_RTCRtpSender__lsr"
 LSR_TIME: Final = "_RTCRtpSender__lsr_time"
@@ -238,6 +242,47 @@ def on_rtcp(transport: RTCDtlsTransport, take: Callable[[bytes], None]) -> None:
             take(report)
 
     setattr(connection, DATA_RECEIVED, data_received)
+
+
+def gather_by(transport: RTCDtlsTransport, gather: Callable[[Connection], Awaitable[None]]) -> Connection:
+    """Let `gather` open the sockets. aioice's way takes every address there is, one server of a kind, and 5 s."""
+    connection = transport.transport._connection
+
+    async def gather_candidates() -> None:
+        await gather(connection)
+        connection._local_candidates_end = True  # connect() demands it; more may follow all the same
+
+    setattr(connection, GATHER, gather_candidates)
+    return connection
+
+
+def hear_only(connection: Connection, may_answer: Callable[[str, int], bool]) -> None:
+    """Answer checks of these addresses alone: each one that is answered is also checked in return."""
+    received = connection.request_received
+
+    def request_received(message: stun.Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
+        if may_answer(*addr):
+            received(message, addr, protocol)
+
+    setattr(connection, REQUEST_RECEIVED, request_received)
+
+
+def use(connection: Connection, protocol: StunProtocol) -> None:
+    """Take a socket of ours into use, also after the viewer's candidates came (RFC 8838, section 10)."""
+    connection._protocols.append(protocol)
+    for remote in connection._remote_candidates:
+        connection._pair_remote_candidate(remote)
+    connection.sort_check_list()
+
+
+def offer(connection: Connection, candidate: Candidate) -> None:
+    """Count a candidate among those that the viewer is told of; what stands here before the answer stands in it."""
+    connection._local_candidates.append(candidate)
+
+
+async def connect(peer: RTCPeerConnection) -> None:
+    """Begin ICE and then DTLS: aiortc does so itself, but only where the answer had a candidate."""
+    await getattr(peer, CONNECT)()
 
 
 def nominated(transport: RTCDtlsTransport) -> CandidatePair | None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiortc import RTCRtpSender, RTCRtpTransceiver, RTCSessionDescription
@@ -14,6 +14,7 @@ from aiortc.sdp import candidate_from_sdp
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from agent.config import NetworkConfig
 from agent.media import rtcp
 from agent.media.bandwidth import Bandwidth
 from agent.media.stream import Stream
@@ -21,6 +22,7 @@ from agent.tasks import end
 from agent.webrtc import seams
 from agent.webrtc.addresses import may_probe
 from agent.webrtc.egress import Egress
+from agent.webrtc.ice import Gathering
 from agent.webrtc.reports import Reports
 from agent.webrtc.sdp import MAX_CANDIDATES, check_offer
 from protocol.errors import Refused
@@ -43,6 +45,7 @@ class Terms:
     certificate: x509.Certificate
     full_bps: int  # what the main stream takes: where a viewer's rate begins, and what it is never above
     playout_delay_ms: int
+    network: NetworkConfig = field(default_factory=NetworkConfig)
 
 
 class Session:
@@ -63,13 +66,17 @@ class Session:
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._settled = asyncio.Event()  # connected, or ended before that
 
-    async def run(self, answered: Callable[[str], None]) -> str:
-        """Serve this viewer; `answered` gets the SDP. Returns the reason of the end, one of BYE_REASONS."""
+    async def run(self, answered: Callable[[str], None], found: Callable[[str, str], None]) -> str:
+        """Serve this viewer. Returns the reason of the end, one of BYE_REASONS.
+
+        `answered` gets the SDP, then `found` each candidate that is not in it, with its mid; an empty one ends them.
+        """
         tasks: list[asyncio.Task[None]] = []
         try:
             async with asyncio.timeout(self.terms.setup_s):
                 answered(await self._negotiate())
                 tasks.append(asyncio.create_task(self._probe(), name=f"candidates-{self.terms.sid}"))
+                tasks.append(asyncio.create_task(self._gather(found), name=f"gathering-{self.terms.sid}"))
                 await self._settled.wait()
             if not self._end.done():
                 self.connected = True
@@ -117,6 +124,8 @@ class Session:
         except Exception as error:  # aiortc's parser raises seven kinds of exception for bad SDP
             raise Refused("failed", f"the offer cannot be answered ({type(error).__name__})") from error
         sdp = peer.localDescription.sdp
+        if self._gathering.goes_on:
+            sdp = sdp.replace("a=end-of-candidates\r\n", "a=ice-options:trickle\r\n")  # RFC 8840, section 4.1.3
         if "\r\n" + rtcp.CLOCK_ATTRIBUTE in offer.sdp:  # aiortc does not answer what it does not know
             sdp = sdp.replace("a=rtcp-mux\r\n", f"a=rtcp-mux\r\n{rtcp.CLOCK_ATTRIBUTE}\r\n")
         return sdp
@@ -128,6 +137,7 @@ class Session:
         sender = seams.place_sender(transceiver, lambda agreed: self.egress.connect(transport, sender, agreed))
         reports = Reports(self.egress, sender, self.bandwidth, now=self._now)
         seams.on_rtcp(transport, reports.take)
+        self._gathering = Gathering(self.terms.network, transport, self._may_probe)
         transport.transport.on("statechange", lambda: self._on_ice(transport.transport.state))
 
     def _on_ice(self, state: str) -> None:
@@ -136,6 +146,27 @@ class Session:
             self._subscribed = True
             self.egress.subscribe()
 
+    async def _gather(self, found: Callable[[str, str], None]) -> None:
+        """Tell the viewer of further candidates; without any at all the session ends."""
+        begun = bool(self._gathering.found)
+
+        def tell(candidate: str) -> None:
+            nonlocal begun
+            if not begun:
+                begun = True
+                group.create_task(seams.connect(self._peer), name=f"ice-{self.terms.sid}")
+            found(candidate, self._mid)
+
+        async with asyncio.TaskGroup() as group:
+            try:
+                await self._gathering.ask(tell)
+            except Refused as refusal:
+                _LOG.warning("session %s: %s", self.terms.sid, refusal)
+                self.end(refusal.reason)
+
+    def _may_probe(self, host: str, port: int) -> bool:
+        return may_probe(host, port, self.terms.network.addresses)
+
     async def _probe(self) -> None:
         """Hand candidates to ICE one by one: a name to resolve holds up its followers, never the answer."""
         while True:
@@ -143,7 +174,7 @@ class Session:
                 candidate = candidate_from_sdp((await self._candidates.get()).removeprefix("candidate:"))
             except (ValueError, IndexError, AssertionError):
                 continue
-            if candidate.protocol.lower() == "udp" and may_probe(candidate.ip, candidate.port):
+            if candidate.protocol.lower() == "udp" and self._may_probe(candidate.ip, candidate.port):
                 candidate.sdpMid = self._mid
                 await self._peer.addIceCandidate(candidate)
 

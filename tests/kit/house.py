@@ -24,6 +24,7 @@ class Call:
     sid: str
     watcher: Watcher = field(default_factory=Watcher)
     answer: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    found: list[str] = field(default_factory=list)  # the candidates that were not in the answer
     ended: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -59,6 +60,7 @@ class House:
                 **(defaults | terms),
             ),
             answered=call.answer.set_result,
+            found=lambda candidate, mid: call.found.append(candidate),
             ended=call.ended.set_result,
         )
         return call
