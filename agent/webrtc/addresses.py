@@ -8,9 +8,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, TypeAlias
 
+_Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _MDNS: Final = re.compile(r"[0-9a-f-]{1,63}\.local", re.IGNORECASE)  # draft-ietf-mmusic-mdns-ice-candidates
@@ -35,16 +37,34 @@ def may_probe(host: str, port: int, mode: str) -> bool:
     return _is_ordinary(address) and address not in _METADATA and (mode == "lan" or address.is_global)
 
 
-def own_addresses(found: Iterable[tuple[str, str]], wanted: Sequence[str]) -> list[str]:
-    """Choose from (interface, address) what a session may use: what `wanted` names, else all that is not virtual."""
-    chosen = []
-    for name, host in found:
-        address = ipaddress.ip_address(host)
-        named = any(_is_named(name, address, one) for one in wanted)
-        usual = not wanted and not any(fnmatchcase(name, pattern) for pattern in _VIRTUAL)
-        if (named or usual) and _is_ordinary(address):
-            chosen.append(host)
-    return chosen
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What a device's interfaces give: addresses that a session may use, and networks that it stays out of."""
+
+    own: tuple[str, ...] = ()
+    inside: tuple[_Network, ...] = ()
+    outside: tuple[_Network, ...] = ()
+
+    def allows(self, host: str) -> bool:
+        """Whether no interface that was left out leads there; `host` is an address."""
+        address = _meant(ipaddress.ip_address(host))
+        astray = any(address in network for network in self.outside)
+        return not astray or any(address in network for network in self.inside)
+
+
+def reach(found: Iterable[tuple[str, str]], wanted: Sequence[str]) -> Reach:
+    """Choose from (interface, address/prefix) what one of `wanted` names, or else all that is not virtual."""
+    own, inside, outside = [], [], []
+    for name, text in found:
+        end = ipaddress.ip_interface(text)
+        named = any(_is_named(name, end.ip, one) for one in wanted)
+        if named or (not wanted and not any(fnmatchcase(name, pattern) for pattern in _VIRTUAL)):
+            inside.append(end.network)
+            if _is_ordinary(end.ip):
+                own.append(str(end.ip))
+        else:
+            outside.append(end.network)
+    return Reach(own=tuple(own), inside=tuple(inside), outside=tuple(outside))
 
 
 def _is_named(name: str, address: _Address, wanted: str) -> bool:

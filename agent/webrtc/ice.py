@@ -21,7 +21,7 @@ from aiortc import RTCDtlsTransport
 
 from agent.config import NetworkConfig
 from agent.webrtc import seams
-from agent.webrtc.addresses import own_addresses
+from agent.webrtc.addresses import Reach, may_probe, reach
 from agent.webrtc.credential import credential
 from protocol.errors import Refused
 from protocol.ice import Server, parse_server
@@ -37,17 +37,13 @@ _UNRELATED: Final = (("0.0.0.0", 9), ("::", 9))  # noqa: S104  # in the related 
 class Gathering:
     """Finds what one session may be reached at."""
 
-    def __init__(
-        self, network: NetworkConfig, transport: RTCDtlsTransport, may_answer: Callable[[str, int], bool]
-    ) -> None:
-        """Put itself in the place of aioice's own gathering, which begins with the local description.
-
-        `may_answer` says to which addresses a session speaks at all.
-        """
+    def __init__(self, network: NetworkConfig, transport: RTCDtlsTransport) -> None:
+        """Put itself in the place of aioice's own gathering, which begins with the local description."""
         self._network = network
         self._servers = [parse_server(url) for url in (*network.stun, *network.turn)]
         self._connection = seams.gather_by(transport, self._open)
-        seams.hear_only(self._connection, may_answer)
+        seams.speak_only(self._connection, self.may_probe)
+        self._reach = Reach()
         self._sockets: list[ice.StunProtocol] = []
         self._foundations: dict[tuple[str, ...], int] = {}
         self._refused = False
@@ -61,6 +57,11 @@ class Gathering:
     def goes_on(self) -> bool:
         """Whether there is anybody to ask after the answer."""
         return bool(self._servers)
+
+    def may_probe(self, host: str, port: int) -> bool:
+        """Whether the session speaks to an address of its viewer at all."""
+        mode = self._network.addresses
+        return may_probe(host, port, mode) and (host.endswith(".local") or self._reach.allows(host))
 
     async def ask(self, found: Callable[[str], None]) -> None:
         """Ask all servers; `found` gets each candidate-attribute (RFC 8839), and an empty one at the end.
@@ -83,12 +84,10 @@ class Gathering:
     async def _open(self, connection: ice.Connection) -> None:
         if self._network.addresses == "relay":
             return
-        found = [
-            (adapter.name, ip.ip if isinstance(ip.ip, str) else ip.ip[0])
-            for adapter in ifaddr.get_adapters()
-            for ip in adapter.ips
-        ]
-        for host in own_addresses(found, self._network.interfaces):
+        # In a thread: it waits for whoever else changes a network device, which may take its time.
+        found = await asyncio.to_thread(_interfaces)
+        self._reach = reach(found, self._network.interfaces)
+        for host in self._reach.own:
             try:
                 self._sockets.append(await self._socket(connection, host))
             except OSError as error:
@@ -172,6 +171,14 @@ class Gathering:
 
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self._network.turn_ca)
+
+
+def _interfaces() -> list[tuple[str, str]]:
+    return [
+        (adapter.name, f"{ip.ip if isinstance(ip.ip, str) else ip.ip[0]}/{ip.network_prefix}")
+        for adapter in ifaddr.get_adapters()
+        for ip in adapter.ips
+    ]
 
 
 async def _resolve(server: Server, family: socket.AddressFamily) -> tuple[str, int]:

@@ -53,6 +53,7 @@ DATA_RECEIVED: Final = "data_received"
 MAX_SIZE: Final = "max_size"
 GATHER: Final = "gather_candidates"
 REQUEST_RECEIVED: Final = "request_received"
+ADD_CANDIDATE: Final = "_add_remote_candidate"
 CONNECT: Final = "_RTCPeerConnection__connect"
 _LARGEST_DATAGRAM: Final = 2048  # more than any MTU that a viewer's packets pass
 LSR: Final = "_RTCRtpSender__lsr"
@@ -256,15 +257,20 @@ def gather_by(transport: RTCDtlsTransport, gather: Callable[[Connection], Awaita
     return connection
 
 
-def hear_only(connection: Connection, may_answer: Callable[[str, int], bool]) -> None:
-    """Answer checks of these addresses alone: each one that is answered is also checked in return."""
-    received = connection.request_received
+def speak_only(connection: Connection, may_probe: Callable[[str, int], bool]) -> None:
+    """Speak to these addresses alone, however they are learnt: from a candidate, a name in it, or a check of theirs."""
+    received, added = connection.request_received, connection._add_remote_candidate
 
     def request_received(message: stun.Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
-        if may_answer(*addr):
+        if may_probe(*addr):
             received(message, addr, protocol)
 
+    def add_remote_candidate(remote_candidate: Candidate, network_host: str) -> None:
+        if may_probe(network_host, remote_candidate.port):
+            added(remote_candidate, network_host)
+
     setattr(connection, REQUEST_RECEIVED, request_received)
+    setattr(connection, ADD_CANDIDATE, add_remote_candidate)
 
 
 def use(connection: Connection, protocol: StunProtocol) -> None:

@@ -20,7 +20,6 @@ from agent.media.bandwidth import Bandwidth
 from agent.media.stream import Stream
 from agent.tasks import end
 from agent.webrtc import seams
-from agent.webrtc.addresses import may_probe
 from agent.webrtc.egress import Egress
 from agent.webrtc.ice import Gathering
 from agent.webrtc.reports import Reports
@@ -137,7 +136,7 @@ class Session:
         sender = seams.place_sender(transceiver, lambda agreed: self.egress.connect(transport, sender, agreed))
         reports = Reports(self.egress, sender, self.bandwidth, now=self._now)
         seams.on_rtcp(transport, reports.take)
-        self._gathering = Gathering(self.terms.network, transport, self._may_probe)
+        self._gathering = Gathering(self.terms.network, transport)
         transport.transport.on("statechange", lambda: self._on_ice(transport.transport.state))
 
     def _on_ice(self, state: str) -> None:
@@ -164,9 +163,6 @@ class Session:
                 _LOG.warning("session %s: %s", self.terms.sid, refusal)
                 self.end(refusal.reason)
 
-    def _may_probe(self, host: str, port: int) -> bool:
-        return may_probe(host, port, self.terms.network.addresses)
-
     async def _probe(self) -> None:
         """Hand candidates to ICE one by one: a name to resolve holds up its followers, never the answer."""
         while True:
@@ -174,7 +170,7 @@ class Session:
                 candidate = candidate_from_sdp((await self._candidates.get()).removeprefix("candidate:"))
             except (ValueError, IndexError, AssertionError):
                 continue
-            if candidate.protocol.lower() == "udp" and self._may_probe(candidate.ip, candidate.port):
+            if candidate.protocol.lower() == "udp" and self._gathering.may_probe(candidate.ip, candidate.port):
                 candidate.sdpMid = self._mid
                 await self._peer.addIceCandidate(candidate)
 

@@ -27,6 +27,12 @@ class Call:
     found: list[str] = field(default_factory=list)  # the candidates that were not in the answer
     ended: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
+    async def until(self, reached: Callable[[], bool], within_s: float = 15.0) -> None:
+        """Wait until something is true. Errors: TimeoutError."""
+        async with asyncio.timeout(within_s):
+            while not reached():
+                await asyncio.sleep(0.01)
+
 
 class House:
     """Sessions of one device, and all that called it."""
@@ -34,7 +40,7 @@ class House:
     def __init__(self, sessions: Sessions, device: Signer) -> None:
         self.sessions = sessions
         self.calls: list[Call] = []
-        self._device = device
+        self.device = device
 
     async def call(
         self,
@@ -44,7 +50,7 @@ class House:
         codec: str = "video/H264",
         change: Callable[[str], str] = str,
         viewer: str = "",
-        **terms: float,
+        **terms: object,
     ) -> Call:
         """Open a session; `change` changes the offer on its way, `viewer` is the key that calls."""
         call = Call(sid, watcher or Watcher())
@@ -55,9 +61,9 @@ class House:
                 sid=sid,
                 viewer=viewer or sid,
                 offer=change(await call.watcher.offer(codec)),
-                key=self._device.key,
-                certificate=self._device.chain[0],
-                **(defaults | terms),
+                key=self.device.key,
+                certificate=self.device.chain[0],
+                **(defaults | terms),  # type: ignore[arg-type]
             ),
             answered=call.answer.set_result,
             found=lambda candidate, mid: call.found.append(candidate),
@@ -66,7 +72,7 @@ class House:
         return call
 
     async def connect(
-        self, sid: str, *, watcher: Watcher | None = None, change: Callable[[str], str] = str, **terms: float
+        self, sid: str, *, watcher: Watcher | None = None, change: Callable[[str], str] = str, **terms: object
     ) -> Call:
         """Open a session, and wait until it stands on both sides."""
         call = await self.call(sid, watcher=watcher, change=change, **terms)
@@ -76,7 +82,7 @@ class House:
                 await asyncio.sleep(0.005)
         return call
 
-    async def watch(self, sid: str, *, watcher: Watcher | None = None, viewer: str = "", **terms: float) -> Call:
+    async def watch(self, sid: str, *, watcher: Watcher | None = None, viewer: str = "", **terms: object) -> Call:
         """Open a session, and wait for its first pictures."""
         call = await self.call(sid, watcher=watcher, viewer=viewer, **terms)
         await call.watcher.accept(await call.answer)
