@@ -84,9 +84,7 @@ class Gathering:
     async def _open(self, connection: ice.Connection) -> None:
         if self._network.addresses == "relay":
             return
-        # In a thread: it waits for whoever else changes a network device, which may take its time.
-        found = await asyncio.to_thread(_interfaces)
-        self._reach = reach(found, self._network.interfaces)
+        self._reach = reach(_interfaces(), self._network.interfaces)
         for host in self._reach.own:
             try:
                 self._sockets.append(await self._socket(connection, host))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +20,6 @@ from provisioning.files import Leaf, write_leaf
 from provisioning.store import Fleet
 from tests.kit.link import Namespace
 
-PORT, TLS_PORT = 3478, 5349
 SECRET = "a secret of coturn and whoever makes credentials"
 
 
@@ -27,23 +28,34 @@ class Coturn:
     """A server that runs, and who vouches for it."""
 
     address: str
+    ports: tuple[int, int]
     ca: Path
     log: Path
 
     @property
     def stun(self) -> str:
-        return f"stun:{self.address}:{PORT}"
+        return f"stun:{self.address}:{self.ports[0]}"
 
     def turn(self, way: str = "udp") -> str:
         """Its URL for `udp`, `tcp` or `tls`."""
         if way == "tls":
-            return f"turns:{self.address}:{TLS_PORT}"
-        return f"turn:{self.address}:{PORT}?transport={way}"
+            return f"turns:{self.address}:{self.ports[1]}"
+        return f"turn:{self.address}:{self.ports[0]}?transport={way}"
 
 
 @contextlib.contextmanager
-def coturn(place: Namespace, address: str, fleet: Fleet, directory: Path) -> Iterator[Coturn]:
-    """Serve at one address of a network, with a certificate of a fleet for it, until the end."""
+def coturn(
+    address: str,
+    fleet: Fleet,
+    directory: Path,
+    *,
+    place: Namespace | None = None,
+    ports: tuple[int, int] = (3478, 5349),
+) -> Iterator[Coturn]:
+    """Serve at one address, of a network of its own or of this machine, until the end.
+
+    `ports` are that of UDP and TCP, and that of TLS, for which it has a certificate of the fleet.
+    """
     directory.mkdir()
     certificate = _certificate(fleet, address, directory)
     log = directory / "coturn.log"
@@ -57,8 +69,8 @@ def coturn(place: Namespace, address: str, fleet: Fleet, directory: Path) -> Ite
         f"--static-auth-secret={SECRET}",
         f"--listening-ip={address}",
         f"--relay-ip={address}",
-        f"--listening-port={PORT}",
-        f"--tls-listening-port={TLS_PORT}",
+        f"--listening-port={ports[0]}",
+        f"--tls-listening-port={ports[1]}",
         f"--cert={certificate}",
         f"--pkey={certificate}",
         f"--userdb={directory / 'turndb'}",
@@ -67,9 +79,12 @@ def coturn(place: Namespace, address: str, fleet: Fleet, directory: Path) -> Ite
         "--verbose",
     ]
     with log.open("wb") as out:
-        process = subprocess.Popen(place.command("turnserver", *options), stdout=out, stderr=subprocess.STDOUT)
+        command = ["turnserver", *options]
+        process = subprocess.Popen(place.command(*command) if place else command, stdout=out, stderr=subprocess.STDOUT)
     try:
-        yield Coturn(address=address, ca=fleet.directory / "root.pem", log=log)
+        with contextlib.nullcontext() if place is None else place.entered():
+            _wait(address, ports[1])
+        yield Coturn(address=address, ports=ports, ca=fleet.directory / "root.pem", log=log)
     finally:
         process.terminate()
         process.wait()
@@ -89,3 +104,11 @@ def _certificate(fleet: Fleet, address: str, directory: Path) -> Path:
     path = directory / "turn.pem"
     write_leaf(Leaf(path=path, key=key, chain=(leaf, authority.certificate)))
     return path
+
+
+def _wait(address: str, port: int) -> None:
+    """Wait until it takes connections: it opens its sockets one after another, TLS last."""
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1):
+            return
+        time.sleep(0.05)

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import re
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +21,9 @@ from playwright.async_api import async_playwright
 
 from agent.config import NetworkConfig
 from agent.webrtc.session import Terms
+from protocol.ice import short_lived
 from provisioning.store import Fleet
-from tests.kit.coturn import Coturn, coturn
+from tests.kit.coturn import SECRET, Coturn, coturn
 from tests.kit.house import House
 from tests.kit.link import Namespace, cable, namespace
 from tests.kit.link_viewer import Viewer, viewer
@@ -29,6 +31,7 @@ from tests.kit.pki import make_fleet
 
 CAMERA, SERVER, VIEWER = "9.1.0.2", "9.1.0.1", "9.2.0.2"
 PRIVATE, NEIGHBOUR, CONTAINERS = "192.168.7.2", "192.168.7.9", "172.17.0.1"
+_MDNS = "99 1 udp 2122260223 1f2e3d4c-aaaa-bbbb-cccc-1234567890ab.local 50000 typ host"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +60,8 @@ def town(directory: Path) -> Iterator[Town]:
         with outside.entered():
             Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
         fleet = make_fleet(directory / "fleet")
-        server = stack.enter_context(coturn(outside, SERVER, fleet, directory / "coturn"))
+        server = stack.enter_context(coturn(SERVER, fleet, directory / "coturn", place=outside))
         stack.enter_context(home.entered())
-        _wait_for(server)
         yield Town(home=home, outside=outside, away=away, neighbour=neighbour, server=server, fleet=fleet)
 
 
@@ -123,7 +125,7 @@ class Visit:
 async def visit(
     town: Town, house: House, network: NetworkConfig, directory: Path, also: Listeners
 ) -> AsyncIterator[Visit]:
-    """Let a Chromium away from home call; its offer names these listeners besides its own addresses."""
+    """Let a Chromium away from home call; its offer also names these listeners, and an mDNS name."""
     async with async_playwright() as playwright, viewer(playwright, town.away, directory) as browser:
         loop = asyncio.get_running_loop()
         heard: asyncio.Queue[str] = asyncio.Queue()
@@ -133,7 +135,7 @@ async def visit(
         terms = Terms(
             sid=f"visit-{id(came)}",
             viewer="visitor",
-            offer=offer + "".join(f"a=candidate:{candidate}\r\n" for candidate in also.candidates()),
+            offer=offer + "".join(f"a=candidate:{candidate}\r\n" for candidate in [*also.candidates(), _MDNS]),
             setup_s=30.0,
             life_s=600.0,
             key=house.device.key,
@@ -166,8 +168,15 @@ async def visit(
             house.sessions.end(terms.sid, "shutdown")
 
 
-def _wait_for(server: Coturn) -> None:
-    """Wait until coturn takes connections: it opens its sockets one after another, TLS last."""
-    while True:
-        with contextlib.suppress(OSError), socket.create_connection((server.address, 5349), timeout=1):
-            return
+def network(place: Town, directory: Path, mode: str, *ways: str, life_s: int = 600) -> NetworkConfig:
+    """The camera's settings; its credential stands in a file, and ends after `life_s`."""
+    made = short_lived(SECRET, name="camera", until_s=int(time.time()) + life_s)
+    credential = directory / "turn.toml"
+    credential.write_text(f'username = "{made.username}"\npassword = "{made.password}"\n')
+    return NetworkConfig(
+        addresses=mode,
+        stun=(place.server.stun,),
+        turn=tuple(place.server.turn(way) for way in ways),
+        turn_ca=place.server.ca,
+        turn_credential=credential,
+    )

@@ -41,6 +41,9 @@ const SENTENCES = {
     "somebody in between may be interfering.",
   "bad-answer": "This browser could not use the camera's answer; update the browser or the camera.",
   "ice-failed": "There is no network path to the camera, or it broke; check both networks and try again.",
+  "relay-credential":
+    "The relay server does not accept the credential that came with this call; try again, and tell whoever runs the fleet " +
+    "if that does not help.",
   "no-picture": "The camera is connected but sends no picture; try again, and read its log if that does not help.",
   "play-refused": "This browser waits for a click before it plays; press Play.",
   fault: "This page met a fault of its own; load it again.",

@@ -10,7 +10,9 @@ import aioice.turn
 import pylibsrtp
 import pytest
 from aiortc import (
+    RTCIceGatherer,
     RTCIceTransport,
+    RTCPeerConnection,
     RTCRtpTransceiver,
 )
 
@@ -132,3 +134,46 @@ def test_asyncio_takes_the_size_of_its_buffer_from_where_the_seam_sets_it() -> N
     source = inspect.getsource(selector_events._SelectorDatagramTransport._read_ready)
 
     assert f"recvfrom(self.{seams.MAX_SIZE})" in source, moved("the size of asyncio's buffer for datagrams")
+
+
+def test_aiortc_gathers_by_the_method_that_the_seam_replaces() -> None:
+    assert takes(getattr(aioice.Connection, seams.GATHER)) == ["self"], moved(f"aioice.Connection.{seams.GATHER}")
+    assert f"._connection.{seams.GATHER}()" in inspect.getsource(RTCIceGatherer.gather), moved("the call in gather()")
+
+
+def test_aioice_learns_of_viewers_by_the_methods_that_the_seam_replaces() -> None:
+    received = getattr(aioice.Connection, seams.REQUEST_RECEIVED, None)
+    added = getattr(aioice.Connection, seams.ADD_CANDIDATE, None)
+    assert received is not None, moved(f"aioice.Connection.{seams.REQUEST_RECEIVED}")
+    assert added is not None, moved(f"aioice.Connection.{seams.ADD_CANDIDATE}")
+
+    assert takes(received) == ["self", "message", "addr", "protocol"]
+    assert takes(added) == ["self", "remote_candidate", "network_host"]
+    assert inspect.getsource(aioice.Connection.add_remote_candidate).count(f"self.{seams.ADD_CANDIDATE}(") == 2
+    source = inspect.getsource(aioice.ice.StunProtocol.datagram_received)
+    assert f"self.receiver.{seams.REQUEST_RECEIVED}(message, addr, self)" in source
+
+
+def test_aioice_keeps_its_sockets_and_candidates_where_the_seam_adds_to_them(transceiver: RTCRtpTransceiver) -> None:
+    connection = transceiver.sender.transport.transport._connection
+
+    for name in ("_protocols", "_local_candidates", "_remote_candidates"):
+        assert getattr(connection, name, None) == [], moved(f"aioice.Connection.{name}")
+    assert connection._local_candidates_end is False, moved("aioice.Connection._local_candidates_end")
+    assert "self._local_candidates_end" in inspect.getsource(aioice.Connection.connect)
+    assert takes(aioice.Connection._pair_remote_candidate) == ["self", "remote_candidate"]
+    assert "self._find_pair(" in inspect.getsource(aioice.Connection._pair_remote_candidate), "it may pair twice now"
+
+
+def test_aiortc_begins_ice_by_the_method_that_the_seam_calls_where_there_is_a_candidate() -> None:
+    connect = getattr(RTCPeerConnection, seams.CONNECT, None)
+    assert connect is not None, moved(f"RTCPeerConnection.{seams.CONNECT}")
+
+    assert inspect.iscoroutinefunction(connect)
+    assert "iceGatherer.getLocalCandidates()" in inspect.getsource(connect), moved("the condition in __connect()")
+
+
+def test_aioice_makes_a_relay_as_the_gathering_asks_for_it() -> None:
+    assert {"protocol_factory", "server_addr", "username", "password", "ssl", "transport"} <= set(
+        takes(aioice.turn.create_turn_endpoint)
+    )
