@@ -55,6 +55,8 @@ GATHER: Final = "gather_candidates"
 REQUEST_RECEIVED: Final = "request_received"
 ADD_CANDIDATE: Final = "_add_remote_candidate"
 CONNECT: Final = "_RTCPeerConnection__connect"
+TURN_CLIENT: Final = "_TurnTransport__inner_protocol"
+_MOST_UNSENT: Final = 128 * 1024  # bytes that wait for a relay over TCP: half a second of 2 Mbit/s
 _LARGEST_DATAGRAM: Final = 2048  # more than any MTU that a viewer's packets pass
 LSR: Final = "_RTCRtpSender__lsr"
 LSR_TIME: Final = "_RTCRtpSender__lsr_time"
@@ -296,12 +298,29 @@ def nominated(transport: RTCDtlsTransport) -> CandidatePair | None:
     return transport.transport._connection._nominated.get(1)
 
 
+def relay(transport: asyncio.DatagramTransport) -> Callable[[bytes, tuple[str, int]], None]:
+    """Give what sends through a relay; it raises BlockingIOError when a relay over TCP or TLS does not keep up.
+
+    aioice would let the packets pile up in memory.
+    """
+    stream = getattr(transport, TURN_CLIENT).transport
+    if not isinstance(stream, asyncio.WriteTransport):
+        return transport.sendto
+
+    def sendto(data: bytes, address: tuple[str, int]) -> None:
+        if stream.get_write_buffer_size() > _MOST_UNSENT:
+            raise BlockingIOError
+        transport.sendto(data, address)
+
+    return sendto
+
+
 def path(pair: CandidatePair) -> Path:
     """Open a path of ours over this pair. A pair with a relay has no socket of its own."""
     transport = pair.protocol.transport
     sock = transport.get_extra_info("socket")
     if sock is None:
-        return Path(None, pair.remote_addr, transport.sendto)
+        return Path(None, pair.remote_addr, relay(transport))
     # asyncio makes room for 256 KiB before each datagram it receives, which costs ten times what receiving does.
     setattr(transport, MAX_SIZE, _LARGEST_DATAGRAM)
     return Path(sock.dup(), pair.remote_addr, transport.sendto)

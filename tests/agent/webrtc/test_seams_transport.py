@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import socket
 from asyncio import selector_events
 
 import aioice.ice
@@ -121,6 +123,24 @@ async def test_the_nominated_pair_says_its_socket_and_its_peer(house: House) -> 
 
 def test_before_ice_has_a_path_there_is_no_nominated_pair(transceiver: RTCRtpTransceiver) -> None:
     assert seams.nominated(transceiver.sender.transport) is None
+
+
+async def test_a_relay_over_tcp_that_does_not_keep_up_takes_no_more() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes a connection, and reads nothing
+        client = aioice.turn.TurnClientTcpProtocol(server.getsockname(), "anna", "swordfish", 600, 500)
+        await asyncio.get_running_loop().create_connection(lambda: client, *server.getsockname())
+        transport = aioice.turn.TurnTransport(client)
+        assert getattr(transport, seams.TURN_CLIENT) is client, moved(f"TurnTransport.{seams.TURN_CLIENT}")
+        send = seams.relay(transport)
+
+        client.peer_to_channel["8.8.4.4", 5000] = 0x4000
+        client.channel_refresh_at[0x4000] = float("inf")
+        for _ in range(10):
+            send(bytes(1000), ("8.8.4.4", 5000))
+        client.transport.write(bytes(64 * 1024 * 1024))
+        with pytest.raises(BlockingIOError):
+            send(bytes(1000), ("8.8.4.4", 5000))
+        client.transport.abort()
 
 
 def test_a_relayed_transport_has_no_socket_and_is_sent_through() -> None:
