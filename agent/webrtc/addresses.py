@@ -37,6 +37,11 @@ def may_probe(host: str, port: int, mode: str) -> bool:
     return _is_ordinary(address) and address not in _METADATA and (mode == "lan" or address.is_global)
 
 
+def is_public(host: str) -> bool:
+    """Whether anybody may learn an address: it means the same everywhere. `host` is an address."""
+    return _meant(ipaddress.ip_address(host)).is_global
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
     """What a device's interfaces give: addresses that a session may use, and networks that it stays out of."""

@@ -21,7 +21,7 @@ from aiortc import RTCDtlsTransport
 
 from agent.config import NetworkConfig
 from agent.webrtc import seams
-from agent.webrtc.addresses import Reach, may_probe, reach
+from agent.webrtc.addresses import Reach, is_public, may_probe, reach
 from agent.webrtc.credential import credential
 from protocol.errors import Refused
 from protocol.ice import Server, parse_server
@@ -128,6 +128,8 @@ class Gathering:
         request = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
         response, _ = await own.request(request, address)
         seen = response.attributes["XOR-MAPPED-ADDRESS"]
+        if self._network.addresses == "direct" and not is_public(seen[0]):
+            raise ValueError("it sees a private address, which is not offered")
         known = {(one.host, one.port) for one in self.found}
         if seen not in known:
             offer(self._candidate("srflx", seen, base.host, server.host))

@@ -299,16 +299,14 @@ def nominated(transport: RTCDtlsTransport) -> CandidatePair | None:
 
 
 def relay(transport: asyncio.DatagramTransport) -> Callable[[bytes, tuple[str, int]], None]:
-    """Give what sends through a relay; it raises BlockingIOError when a relay over TCP or TLS does not keep up.
+    """Give what sends through a relay; it raises BlockingIOError when the way to the relay does not keep up.
 
     aioice would let the packets pile up in memory.
     """
-    stream = getattr(transport, TURN_CLIENT).transport
-    if not isinstance(stream, asyncio.WriteTransport):
-        return transport.sendto
+    way = getattr(transport, TURN_CLIENT).transport
 
     def sendto(data: bytes, address: tuple[str, int]) -> None:
-        if stream.get_write_buffer_size() > _MOST_UNSENT:
+        if way.get_write_buffer_size() > _MOST_UNSENT:
             raise BlockingIOError
         transport.sendto(data, address)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 from collections.abc import Iterator
@@ -27,6 +28,62 @@ def silent() -> Iterator[str]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         yield f"stun:127.0.0.1:{server.getsockname()[1]}"
+
+
+class Mirror(asyncio.DatagramProtocol):
+    """A STUN server that sees everybody at one address."""
+
+    def __init__(self, seen: tuple[str, int]) -> None:
+        self._seen = seen
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        request = aioice.stun.parse_message(data)
+        response = aioice.stun.Message(
+            message_method=request.message_method,
+            message_class=aioice.stun.Class.RESPONSE,
+            transaction_id=request.transaction_id,
+            attributes={"XOR-MAPPED-ADDRESS": self._seen},
+        )
+        self._transport.sendto(bytes(response), addr)
+
+
+async def ask(peer: RTCPeerConnection, mode: str, seen: tuple[str, int]) -> list[str]:
+    """What a viewer is told of after the answer, where a STUN server sees this."""
+    loop, found = asyncio.get_running_loop(), list[str]()
+    server, _ = await loop.create_datagram_endpoint(lambda: Mirror(seen), local_addr=("0.0.0.0", 0))  # noqa: S104  # any
+    port = server.get_extra_info("sockname")[1]
+    gathered, connection = gathering(peer, NetworkConfig(addresses=mode, stun=(f"stun:127.0.0.1:{port}",)))
+    await connection.gather_candidates()
+    try:
+        await gathered.ask(found.append)
+    finally:
+        server.close()
+    return found
+
+
+async def test_how_the_camera_is_seen_from_outside_is_offered_and_nothing_of_what_lies_beneath(
+    peer: RTCPeerConnection,
+) -> None:
+    found = await ask(peer, "direct", ("8.8.4.4", 5000))
+
+    assert found[-1] == ""
+    assert {re.sub(r"^candidate:\d+ 1 udp \d+ ", "", candidate) for candidate in found[:-1]} == {
+        "8.8.4.4 5000 typ srflx raddr 0.0.0.0 rport 9"
+    }
+
+
+@pytest.mark.parametrize("seen", ["192.168.1.7", "100.64.0.7"])
+async def test_a_private_address_is_not_offered_in_direct_even_where_a_stun_server_sees_it(
+    peer: RTCPeerConnection, seen: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(Refused, match="no address") as refusal:
+        await ask(peer, "direct", (seen, 5000))
+
+    assert refusal.value.reason == "no-candidate"
+    assert "it sees a private address" in caplog.text
 
 
 async def test_the_answer_and_the_picture_wait_for_no_server(house: House, silent: str) -> None:
