@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import ipaddress
 import tomllib
 import types
 import typing
@@ -14,6 +15,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from protocol.errors import Malformed
+from protocol.ice import MAX_SERVERS, parse_server
 
 
 class ConfigError(Exception):
@@ -47,6 +51,25 @@ def _host(value: str) -> bool:
     try:
         return bool(value.encode("idna"))
     except UnicodeError:  # an empty label, or one of more than 63 characters
+        return False
+
+
+def _servers(*, relays: bool) -> Callable[[Any], bool]:
+    def check(urls: tuple[str, ...]) -> bool:
+        try:
+            return len(urls) <= MAX_SERVERS and all(parse_server(url).relays == relays for url in urls)
+        except Malformed:
+            return False
+
+    return check
+
+
+def _interface(wanted: str) -> bool:
+    if "/" not in wanted:
+        return 0 < len(wanted.removesuffix("*")) < 16  # IFNAMSIZ
+    try:
+        return bool(ipaddress.ip_network(wanted))
+    except ValueError:
         return False
 
 
@@ -130,6 +153,51 @@ class SessionConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """Which addresses viewers may learn, and by which servers they are found. Errors: ConfigError."""
+
+    addresses: str = _setting(
+        "lan",
+        "what viewers may learn: lan (all), direct (as seen from outside, and relays) or relay (relays alone)",
+        "lan, direct or relay",
+        {"lan", "direct", "relay"}.__contains__,
+    )
+    interfaces: tuple[str, ...] = _setting(
+        (),
+        "names, which may end in *, or ranges of addresses; none means all but those of containers and tunnels",
+        'names such as "wlan0" or "eth*", or ranges such as "192.168.1.0/24"',
+        lambda value: all(map(_interface, value)),
+    )
+    stun: tuple[str, ...] = _setting(
+        (),
+        "servers that say how this device is seen from outside",
+        f"at most {MAX_SERVERS} of the form stun:HOST:PORT",
+        _servers(relays=False),
+    )
+    turn: tuple[str, ...] = _setting(
+        (),
+        "servers that relay",
+        f"at most {MAX_SERVERS} of the form turn:HOST:PORT, turn:HOST:PORT?transport=tcp or turns:HOST:PORT",
+        _servers(relays=True),
+    )
+    turn_ca: Path | None = _setting(
+        None, "whom turns: is trusted to, PEM; else the system's authorities", "a path", lambda value: bool(str(value))
+    )
+    turn_credential: Path | None = _setting(
+        None, "username and password, or secret, for all of turn; TOML", "a path", lambda value: bool(str(value))
+    )
+
+    def __post_init__(self) -> None:
+        """Check what one setting alone does not show."""
+        if self.addresses == "relay" and not self.turn:
+            raise ConfigError("network.addresses = 'relay' needs network.turn: without a relay nobody can watch")
+        if self.addresses == "direct" and not (self.stun or self.turn):
+            raise ConfigError("network.addresses = 'direct' needs network.stun or network.turn")
+        if self.turn and self.turn_credential is None:
+            raise ConfigError("network.turn needs network.turn_credential: a relay serves nobody without one")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PanelConfig:
     """What is wired to the board's pins (BCM numbers)."""
 
@@ -157,6 +225,7 @@ class Config:
     broker: BrokerConfig
     camera: CameraConfig = field(default_factory=CameraConfig)
     session: SessionConfig = field(default_factory=SessionConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     panel: PanelConfig = field(default_factory=PanelConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
@@ -199,6 +268,8 @@ def _table(path: str, kind: type, values: Any) -> Any:
 
 
 def _value(path: str, hint: Any, entry: dataclasses.Field[Any], value: Any) -> Any:
+    if typing.get_origin(hint) is tuple:
+        return _texts(path, entry, value)
     wanted = set(typing.get_args(hint)) - {types.NoneType} or {hint}
     if wanted == {float} and type(value) is int:
         value = float(value)
@@ -206,6 +277,12 @@ def _value(path: str, hint: Any, entry: dataclasses.Field[Any], value: Any) -> A
     if not right_type or not entry.metadata["check"](value):
         raise ConfigError(f"{path} = {value!r} is not allowed: {entry.metadata['allowed']}")
     return Path(value) if wanted == {Path} else value
+
+
+def _texts(path: str, entry: dataclasses.Field[Any], value: Any) -> tuple[str, ...]:
+    if type(value) is not list or any(type(text) is not str for text in value) or not entry.metadata["check"](value):
+        raise ConfigError(f"{path} = {value!r} is not allowed: a list of {entry.metadata['allowed']}")
+    return tuple(value)
 
 
 def _refuse_unknown(prefix: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:

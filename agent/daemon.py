@@ -32,7 +32,7 @@ from agent.webrtc.session import Terms
 from agent.webrtc.sessions import Sessions
 from protocol import jws
 from protocol.errors import Refused
-from protocol.messages import Answer, Bye, Status, Telemetry, kind_of
+from protocol.messages import Answer, Bye, Candidate, Status, Telemetry, kind_of
 
 _LOG: Final = logging.getLogger(__name__)
 _HOUSEKEEPING_S: Final = 5.0
@@ -123,7 +123,13 @@ class Daemon:
             parts.append(("watchdog", watchdog.feed(progress, interval_s)))
         return parts
 
-    def _open(self, call: Call, answered: Callable[[str], None], ended: Callable[[str], None]) -> None:
+    def _open(
+        self,
+        call: Call,
+        answered: Callable[[str], None],
+        found: Callable[[str, str], None],
+        ended: Callable[[str], None],
+    ) -> None:
         """Serve a verified call, with the certificate that is current now. Errors: Refused."""
         if self._panel.privacy:
             raise Refused("privacy", "the privacy switch is closed")
@@ -140,13 +146,14 @@ class Daemon:
             certificate=current.chain[0],
             full_bps=self._config.camera.bitrate_bps,
             playout_delay_ms=self._config.session.playout_delay_ms,
+            network=self._config.network,
         )
-        self._sessions.open(terms, answered=answered, ended=ended)
+        self._sessions.open(terms, answered=answered, found=found, ended=ended)
 
-    def _say(self, caller: str, message: Answer | Bye) -> None:
+    def _say(self, caller: str, message: Answer | Candidate | Bye) -> None:
         self._link.reply(caller, self._sign(message))
 
-    def _sign(self, message: Answer | Bye | Status | Telemetry) -> str:
+    def _sign(self, message: Answer | Candidate | Bye | Status | Telemetry) -> str:
         current = self._keeper.current
         return jws.sign(kind_of(message), message.payload(), key=current.key, chain=current.chain)
 

@@ -30,6 +30,8 @@ BYE_REASONS: Final = frozenset(
         "replaced",
         "left",
         "failed",
+        "no-candidate",
+        "relay-refused",
     }
 )
 SCOPES: Final = frozenset({"live", "snapshot", "control", "talk"})

@@ -129,6 +129,7 @@ class FleetService:
             people=self.people,
             gateway=self.gateway,
             authoriser=lambda: self._authoriser,
+            ice=self.fleet.ice,
             clock=_now,
         )
         enrolment = Enrolment(self.fleet, self.registry, _now)

@@ -28,6 +28,7 @@ from protocol.names import ISSUER_OF, Issuer, Role
 from provisioning import ca
 from provisioning.ca import Authority, IPAddress
 from provisioning.files import FleetError, Leaf, key_pem, pem, read_leaf, sync_directory, write_atomic, write_leaf
+from provisioning.ice import IceServers, read_ice
 
 RENEW_AT: Final = 3  # a leaf of the fleet's own is renewed when a third of its life is left
 _DNS_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -50,6 +51,7 @@ class Fleet:
     directory: Path
     names: tuple[str, ...]  # DNS names and addresses of the server certificate
     ports: Ports
+    ice: IceServers
     root: x509.Certificate
     authorities: Mapping[Issuer, Authority]
 
@@ -143,6 +145,7 @@ def load(directory: Path) -> Fleet:
             directory=directory,
             names=_names(settings),
             ports=_ports(settings),
+            ice=read_ice(settings.get("ice", {}), directory),
             root=x509.load_pem_x509_certificate((directory / "root.pem").read_bytes()),
             authorities={issuer: _read_authority(directory / "issuing" / issuer) for issuer in Issuer},
         )

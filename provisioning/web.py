@@ -24,6 +24,7 @@ from provisioning.errors import Unknown
 from provisioning.files import Leaf
 from provisioning.gateway import Gateway
 from provisioning.grants import known_key, make_grant
+from provisioning.ice import IceServers
 from provisioning.people import SESSION_LIFE, People, Permissions
 from provisioning.registry import Registry
 from provisioning.tls import client_certificate
@@ -49,10 +50,11 @@ class Site:
         people: People,
         gateway: Gateway,
         authoriser: Callable[[], Leaf],
+        ice: IceServers,
         clock: Callable[[], datetime],
     ) -> None:
         self._registry, self._people, self._gateway = registry, people, gateway
-        self._authoriser, self._clock = authoriser, clock
+        self._authoriser, self._ice, self._clock = authoriser, ice, clock
         self._wrong_codes = Attempts(most=10, window=timedelta(minutes=1))
         self._files = page_files()
 
@@ -144,7 +146,8 @@ class Site:
             raise ApiError(400, "malformed", "The viewer's key is not a public P-256 JWK.") from error
         keys = [known_key(certificate) for certificate in certificates]
         described = {"id": device.id, "label": device.label, "keys": keys}
-        return web.json_response({"grant": grant, "caller": caller, "device": described, "ice_servers": []})
+        ice_servers = self._ice.for_viewer(secrets.token_hex(4), now)  # a TURN server need not know who watches
+        return web.json_response({"grant": grant, "caller": caller, "device": described, "ice_servers": ice_servers})
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Origin") != f"{request.scheme}://{request.host}":

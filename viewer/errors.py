@@ -27,6 +27,9 @@ SENTENCES: Final = {
     "replaced": "A newer call with the same key took the place of this one.",
     "left": "The camera ended the call.",
     "failed": "The camera ended the call because of a fault of its own; read its log if it happens again.",
+    "no-candidate": "The camera finds no network address that it may be reached at; check its network and its relay "
+    "server.",
+    "relay-refused": "The relay server does not accept the camera's credential; it has to be renewed on the camera.",
     # What the fleet says.
     "unknown": "The fleet does not know this camera; `camward fleet devices` lists those that it knows.",
     "not-enrolled": "This camera has not been enrolled yet; run `camward enroll` on it first.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections import Counter
@@ -42,8 +43,8 @@ class Sessions(Protocol):
 class Calls:
     """Reads each message once.
 
-    `open` serves a verified call (answered with an SDP, ended with a reason) or raises Refused; `say` signs and
-    sends an answer or a bye to a caller.
+    `open` serves a verified call (answered with an SDP, found candidates with their mid, ended with a reason) or raises
+    Refused; `say` signs and sends an answer, a candidate or a bye to a caller.
     A message that does not verify gets no reply: it is counted, and logged without its content. What such messages
     cost is bounded: `cpu` gives the seconds that this thread has computed.
     """
@@ -53,9 +54,11 @@ class Calls:
         *,
         device: str,
         gate: Gate,
-        open: Callable[[Call, Callable[[str], None], Callable[[str], None]], None],  # noqa: A002  # what it does
+        open: Callable[  # noqa: A002  # what it does
+            [Call, Callable[[str], None], Callable[[str, str], None], Callable[[str], None]], None
+        ],
         sessions: Sessions,
-        say: Callable[[str, Answer | Bye], None],
+        say: Callable[[str, Answer | Candidate | Bye], None],
         cpu: Callable[[], float] = time.thread_time,
     ) -> None:
         self._device = device
@@ -101,6 +104,7 @@ class Calls:
             self._refuse(Offer.parse(message.payload), refusal)
             return
         offer = call.offer
+        sequence = itertools.count(1)
 
         def answered(sdp: str) -> None:
             answer = Answer(
@@ -108,12 +112,16 @@ class Calls:
             )
             self._say(offer.reply, answer)
 
+        def found(candidate: str, mid: str) -> None:
+            said = Candidate(sid=offer.sid, seq=next(sequence), candidate=candidate, mid=mid, mline=0)
+            self._say(offer.reply, said)
+
         def ended(reason: str) -> None:
             self._heard.pop(offer.sid, None)
-            self._say(offer.reply, Bye(sid=offer.sid, seq=1, reason=reason))
+            self._say(offer.reply, Bye(sid=offer.sid, seq=next(sequence), reason=reason))
 
         try:
-            self._open(call, answered, ended)
+            self._open(call, answered, found, ended)
         except Refused as refusal:
             self._refuse(offer, refusal)
         else:

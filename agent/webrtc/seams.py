@@ -9,14 +9,13 @@ import asyncio
 import contextlib
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path as File
 from typing import Any, Final, NamedTuple
 
-import aioice.ice
 import pylibsrtp
-from aioice import ice, stun
+from aioice import Candidate, ice, stun
 from aioice.ice import CandidatePair, Connection, StunProtocol
 from aiortc import (
     RTCBundlePolicy,
@@ -71,6 +70,12 @@ HANDLE_DATA: Final = "_handle_data"
 _SCTP_BYTES: Final = 64 * 1024  # what a viewer may have under way, as the receive window says too
 _SCTP_CHUNKS: Final = 256
 _SCTP_STREAMS: Final = 4
+GATHER: Final = "gather_candidates"
+REQUEST_RECEIVED: Final = "request_received"
+ADD_CANDIDATE: Final = "_add_remote_candidate"
+CONNECT: Final = "_RTCPeerConnection__connect"
+TURN_CLIENT: Final = "_TurnTransport__inner_protocol"
+_MOST_UNSENT: Final = 128 * 1024  # bytes that wait for a relay over TCP: half a second of 2 Mbit/s
 LSR: Final = "_RTCRtpSender__lsr"
 LSR_TIME: Final = "_RTCRtpSender__lsr_time"
 _CIPHERS: Final = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384"
@@ -95,7 +100,7 @@ def _extend_what_aiortc_negotiates() -> None:
 
 
 _extend_what_aiortc_negotiates()
-aioice.ice.CONSENT_FAILURES = CONSENT_FAILURES  # its own 6 take 33 s; RFC 7675, section 5.1: 30 at most
+ice.CONSENT_FAILURES = CONSENT_FAILURES  # its own 6 take 33 s; RFC 7675, section 5.1: 30 at most
 
 
 def srtp_profiles(flags: str) -> list[SRTPProtectionProfile]:
@@ -384,9 +389,70 @@ def put_guard(transport: RTCDtlsTransport, guard: Guard) -> None:
     setattr(connection, CHECK_STATE, check_state)
 
 
+def gather_by(transport: RTCDtlsTransport, gather: Callable[[Connection], Awaitable[None]]) -> Connection:
+    """Let `gather` open the sockets. aioice's way takes every address there is, one server of a kind, and 5 s."""
+    connection = transport.transport._connection
+
+    async def gather_candidates() -> None:
+        await gather(connection)
+        connection._local_candidates_end = True  # connect() demands it; more may follow all the same
+
+    setattr(connection, GATHER, gather_candidates)
+    return connection
+
+
+def speak_only(connection: Connection, may_probe: Callable[[str, int], bool]) -> None:
+    """Speak to these addresses alone, however they are learnt: from a candidate, a name in it, or a check of theirs."""
+    received, added = connection.request_received, connection._add_remote_candidate
+
+    def request_received(message: stun.Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
+        if may_probe(*addr):
+            received(message, addr, protocol)
+
+    def add_remote_candidate(remote_candidate: Candidate, network_host: str) -> None:
+        if may_probe(network_host, remote_candidate.port):
+            added(remote_candidate, network_host)
+
+    setattr(connection, REQUEST_RECEIVED, request_received)
+    setattr(connection, ADD_CANDIDATE, add_remote_candidate)
+
+
+def use(connection: Connection, protocol: StunProtocol) -> None:
+    """Take a socket of ours into use, also after the viewer's candidates came (RFC 8838, section 10)."""
+    connection._protocols.append(protocol)
+    for remote in connection._remote_candidates:
+        connection._pair_remote_candidate(remote)
+    connection.sort_check_list()
+
+
+def offer(connection: Connection, candidate: Candidate) -> None:
+    """Count a candidate among those that the viewer is told of; what stands here before the answer stands in it."""
+    connection._local_candidates.append(candidate)
+
+
+async def connect(peer: RTCPeerConnection) -> None:
+    """Begin ICE and then DTLS: aiortc does so itself, but only where the answer had a candidate."""
+    await getattr(peer, CONNECT)()
+
+
 def nominated(transport: RTCDtlsTransport) -> CandidatePair | None:
     """Give the pair that media goes over now; ICE may come to another one later."""
     return transport.transport._connection._nominated.get(1)
+
+
+def relay(transport: asyncio.DatagramTransport) -> Callable[[bytes, tuple[str, int]], None]:
+    """Give what sends through a relay; it raises BlockingIOError when the way to the relay does not keep up.
+
+    aioice would let the packets pile up in memory.
+    """
+    way = getattr(transport, TURN_CLIENT).transport
+
+    def sendto(data: bytes, address: tuple[str, int]) -> None:
+        if way.get_write_buffer_size() > _MOST_UNSENT:
+            raise BlockingIOError
+        transport.sendto(data, address)
+
+    return sendto
 
 
 def path(pair: CandidatePair, inbox: Inbox) -> Path:
@@ -397,7 +463,7 @@ def path(pair: CandidatePair, inbox: Inbox) -> Path:
     transport, loop = pair.protocol.transport, asyncio.get_running_loop()
     sock = transport.get_extra_info("socket")
     if sock is None:
-        return Path(None, pair.remote_addr, transport.sendto)
+        return Path(None, pair.remote_addr, relay(transport))
 
     def give_back() -> None:
         if not transport.is_closing():

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiortc import RTCDataChannel, RTCRtpSender, RTCRtpTransceiver, RTCSessionDescription
@@ -15,14 +15,15 @@ from aiortc.sdp import candidate_from_sdp
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from agent.config import NetworkConfig
 from agent.media.bandwidth import Bandwidth
 from agent.media.stream import Stream
 from agent.tasks import end
 from agent.webrtc import seams
-from agent.webrtc.addresses import may_probe
 from agent.webrtc.control import LABEL, SCOPE, Control
 from agent.webrtc.egress import Egress
 from agent.webrtc.guard import Guard
+from agent.webrtc.ice import Gathering
 from agent.webrtc.inbox import Inbox
 from agent.webrtc.reports import Reports
 from agent.webrtc.sdp import MAX_CANDIDATES, check_offer, complete_answer
@@ -49,6 +50,7 @@ class Terms:
     certificate: x509.Certificate
     full_bps: int  # what the main stream takes: where a viewer's rate begins, and what it is never above
     playout_delay_ms: int
+    network: NetworkConfig = field(default_factory=NetworkConfig)
 
 
 class Session:
@@ -87,13 +89,17 @@ class Session:
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._settled = asyncio.Event()  # connected, or ended before that
 
-    async def run(self, answered: Callable[[str], None]) -> str:
-        """Serve this viewer; `answered` gets the SDP. Returns the reason of the end, one of BYE_REASONS."""
+    async def run(self, answered: Callable[[str], None], found: Callable[[str, str], None]) -> str:
+        """Serve this viewer. Returns the reason of the end, one of BYE_REASONS.
+
+        `answered` gets the SDP, then `found` each candidate that is not in it, with its mid; an empty one ends them.
+        """
         tasks: list[asyncio.Task[None]] = []
         try:
             async with asyncio.timeout(self.terms.setup_s):
                 answered(await self._negotiate())
                 tasks.append(asyncio.create_task(self._probe(), name=f"candidates-{self.terms.sid}"))
+                tasks.append(asyncio.create_task(self._gather(found), name=f"gathering-{self.terms.sid}"))
                 await self._settled.wait()
             if not self._end.done():
                 self.connected = True
@@ -148,7 +154,10 @@ class Session:
             await peer.setLocalDescription(await peer.createAnswer())
         except Exception as error:  # none is known: `check_offer` gives aiortc only what it takes
             raise Refused("failed", f"the offer cannot be answered ({type(error).__name__})") from error
-        return complete_answer(peer.localDescription.sdp, offer, tls_id=secrets.token_urlsafe(18))
+        sdp = complete_answer(peer.localDescription.sdp, offer, tls_id=secrets.token_urlsafe(18))
+        if self._gathering.goes_on:
+            sdp = sdp.replace("a=end-of-candidates\r\n", "a=ice-options:trickle\r\n")  # RFC 8840, section 4.1.3
+        return sdp
 
     def _send_through(self, transceiver: RTCRtpTransceiver) -> None:
         codecs = RTCRtpSender.getCapabilities("video").codecs
@@ -161,6 +170,7 @@ class Session:
         seams.put_guard(transport, self.guard)
         seams.send_by_records(transport)
         seams.on_rtcp(transport, reports.take, self.guard.drops)
+        self._gathering = Gathering(self.terms.network, transport)
         transport.transport.on("statechange", lambda: self._on_ice(transport.transport.state))
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
@@ -181,6 +191,24 @@ class Session:
             self._subscribed = True
             self.egress.subscribe()
 
+    async def _gather(self, found: Callable[[str, str], None]) -> None:
+        """Tell the viewer of further candidates; without any at all the session ends."""
+        begun = bool(self._gathering.found)
+
+        def tell(candidate: str) -> None:
+            nonlocal begun
+            if not begun:
+                begun = True
+                group.create_task(seams.connect(self._peer), name=f"ice-{self.terms.sid}")
+            found(candidate, self._offer.mid)
+
+        async with asyncio.TaskGroup() as group:
+            try:
+                await self._gathering.ask(tell)
+            except Refused as refusal:
+                _LOG.warning("session %s: %s", self.terms.sid, refusal)
+                self.end(refusal.reason)
+
     async def _probe(self) -> None:
         """Hand candidates to ICE one by one: a name to resolve holds up its followers, never the answer."""
         while True:
@@ -189,7 +217,7 @@ class Session:
             except (ValueError, IndexError, AssertionError):
                 continue
             known = candidate.component == 1 and candidate.protocol.lower() == "udp"  # aioice stumbles over component 2
-            if known and may_probe(candidate.ip, candidate.port):
+            if known and self._gathering.may_probe(candidate.ip, candidate.port):
                 candidate.sdpMid = self._offer.mid
                 await self._peer.addIceCandidate(candidate)
 

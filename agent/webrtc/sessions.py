@@ -55,8 +55,17 @@ class Sessions:
         entry = self._open.get(sid)
         return entry[0].terms.viewer if entry else None
 
-    def open(self, terms: Terms, *, answered: Callable[[str], None], ended: Callable[[str], None]) -> None:
-        """Start to serve a verified call. `answered` gets the SDP, `ended` the reason. Errors: Refused.
+    def open(
+        self,
+        terms: Terms,
+        *,
+        answered: Callable[[str], None],
+        found: Callable[[str, str], None],
+        ended: Callable[[str], None],
+    ) -> None:
+        """Start to serve a verified call. Errors: Refused.
+
+        `answered` gets the SDP, `found` each candidate that follows it, with its mid, and `ended` the reason.
 
         When all places are taken, a viewer's own oldest session makes room for its new one.
         """
@@ -80,7 +89,7 @@ class Sessions:
         )
         if is_full and own is not None:
             own.end("replaced")
-        task = asyncio.create_task(self._serve(session, answered, ended), name=f"session-{terms.sid}")
+        task = asyncio.create_task(self._serve(session, answered, found, ended), name=f"session-{terms.sid}")
         self._open[terms.sid] = session, task
         self._on_change()
 
@@ -134,11 +143,17 @@ class Sessions:
         self.end_each(reason)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _serve(self, session: Session, answered: Callable[[str], None], ended: Callable[[str], None]) -> None:
+    async def _serve(
+        self,
+        session: Session,
+        answered: Callable[[str], None],
+        found: Callable[[str, str], None],
+        ended: Callable[[str], None],
+    ) -> None:
         sid = session.terms.sid
         reason = "failed"
         try:
-            reason = await session.run(answered)
+            reason = await session.run(answered, found)
         except Exception:  # noqa: BLE001  # one viewer's fault is not the others'
             _LOG.exception("session %s ended by a fault of ours", sid)
         finally:

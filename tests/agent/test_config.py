@@ -35,6 +35,11 @@ def settings() -> dict[str, Any]:
     }
 
 
+def as_toml(default: Any) -> Any:
+    """A default as a configuration file shows it."""
+    return str(default) if isinstance(default, Path) else list(default) if isinstance(default, tuple) else default
+
+
 def test_what_is_not_given_has_its_default() -> None:
     config = parse(document())
     assert config.identity.directory == Path("/var/lib/camward/identity")
@@ -118,6 +123,50 @@ def test_a_table_that_must_be_given_is_asked_for_by_its_first_setting() -> None:
     assert refusal({"broker": BROKER}).startswith("identity.root is missing: ")
 
 
+RELAYED = {"turn": ["turn:turn.example"], "turn_credential": "/etc/camward/turn.toml"}
+
+
+def test_a_list_is_read_as_one() -> None:
+    network = parse(document(network=RELAYED | {"addresses": "relay", "interfaces": ["eth*", "fd00::/8"]})).network
+    assert (network.turn, network.interfaces) == (("turn:turn.example",), ("eth*", "fd00::/8"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("interfaces", ["192.168.1.7/24"]),
+        ("interfaces", [""]),
+        ("interfaces", ["an-interface-with-too-long-a-name"]),
+        ("interfaces", "eth0"),
+        ("interfaces", [7]),
+        ("stun", ["stun.example"]),
+        ("stun", ["turn:turn.example"]),
+        ("stun", ["stun:stun.example?transport=tcp"]),
+        ("stun", ["stun:stun.example:99999"]),
+        ("stun", ["stun:stun.example"] * 5),
+        ("turn", ["stun:stun.example"]),
+        ("turn", ["turns:turn.example?transport=udp"]),
+        ("turn", ["turn:turn.example:3478 "]),
+    ],
+)
+def test_a_list_with_an_entry_that_is_not_allowed_is_named(key: str, value: Any) -> None:
+    text = refusal(document(network={key: value}))
+    assert text.startswith(f"network.{key} = {value!r} is not allowed: a list of ")
+
+
+@pytest.mark.parametrize(
+    ("given", "lacking"),
+    [
+        ({"addresses": "relay"}, "network.turn"),
+        ({"addresses": "relay", "stun": ["stun:stun.example"]}, "network.turn"),
+        ({"addresses": "direct"}, "network.stun or network.turn"),
+        ({"turn": ["turn:turn.example"]}, "network.turn_credential"),
+    ],
+)
+def test_a_mode_without_the_servers_it_stands_on_is_refused(given: dict[str, Any], lacking: str) -> None:
+    assert f"needs {lacking}" in refusal(document(network=given))
+
+
 def test_a_misspelt_setting_is_told_its_neighbour() -> None:
     assert refusal(document(camera={"bitrate": 1})) == (
         "camera.bitrate is not a setting: did you mean camera.bitrate_bps?"
@@ -179,5 +228,5 @@ def test_the_example_file_shows_every_setting_and_its_default() -> None:
     assert list(values) == list(defaults)
     for path, default in defaults.items():
         if path not in REQUIRED and default is not None:
-            assert values[path] == (str(default) if isinstance(default, Path) else default), path
+            assert values[path] == as_toml(default), path
     parse(shown)

@@ -24,7 +24,14 @@ class Call:
     sid: str
     watcher: Watcher = field(default_factory=Watcher)
     answer: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    found: list[str] = field(default_factory=list)  # the candidates that were not in the answer
     ended: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    async def until(self, reached: Callable[[], bool], within_s: float = 15.0) -> None:
+        """Wait until something is true. Errors: TimeoutError."""
+        async with asyncio.timeout(within_s):
+            while not reached():
+                await asyncio.sleep(0.01)
 
 
 class House:
@@ -33,7 +40,7 @@ class House:
     def __init__(self, sessions: Sessions, device: Signer) -> None:
         self.sessions = sessions
         self.calls: list[Call] = []
-        self._device = device
+        self.device = device
 
     async def call(
         self,
@@ -45,7 +52,7 @@ class House:
         viewer: str = "",
         subject: str = "somebody",
         scope: frozenset[str] = frozenset({"live"}),
-        **terms: float,
+        **terms: object,
     ) -> Call:
         """Open a session; `change` changes the offer on its way, `viewer` is the key that calls."""
         call = Call(sid, watcher or Watcher())
@@ -58,17 +65,18 @@ class House:
                 subject=subject,
                 scope=scope,
                 offer=change(await call.watcher.offer(codec)),
-                key=self._device.key,
-                certificate=self._device.chain[0],
-                **(defaults | terms),
+                key=self.device.key,
+                certificate=self.device.chain[0],
+                **(defaults | terms),  # type: ignore[arg-type]
             ),
             answered=call.answer.set_result,
+            found=lambda candidate, mid: call.found.append(candidate),
             ended=call.ended.set_result,
         )
         return call
 
     async def connect(
-        self, sid: str, *, watcher: Watcher | None = None, change: Callable[[str], str] = str, **terms: float
+        self, sid: str, *, watcher: Watcher | None = None, change: Callable[[str], str] = str, **terms: object
     ) -> Call:
         """Open a session, and wait until it stands on both sides."""
         call = await self.call(sid, watcher=watcher, change=change, **terms)
@@ -85,7 +93,7 @@ class House:
         watcher: Watcher | None = None,
         viewer: str = "",
         subject: str = "somebody",
-        **terms: float,
+        **terms: object,
     ) -> Call:
         """Open a session, and wait for its first pictures."""
         call = await self.call(sid, watcher=watcher, viewer=viewer, subject=subject, **terms)

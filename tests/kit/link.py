@@ -58,13 +58,27 @@ class Namespace:
             _enter(before)
             os.close(before)
 
+    @property
+    def path(self) -> str:
+        """Where other programs find the network, for as long as this process lives."""
+        return f"/proc/{os.getpid()}/fd/{self._fd}"
+
     def command(self, *command: str | Path) -> list[str]:
         """The command line that runs a command in the network, for as long as this process lives."""
-        return ["nsenter", f"--net=/proc/{os.getpid()}/fd/{self._fd}", *map(str, command)]
+        return ["nsenter", f"--net={self.path}", *map(str, command)]
 
     def ip(self, *arguments: str) -> None:
         """Run ip(8) in the network."""
         subprocess.run(self.command("ip", *arguments), check=True)
+
+
+def cable(near: Namespace, far: Namespace, *, near_end: str, far_end: str, name: str = "eth0") -> None:
+    """Join two networks by a veth pair, which vanishes with them. An end is an address with its prefix's length."""
+    far_name = f"to-{near_end.split('/')[0]}"[:15]
+    near.ip("link", "add", name, "type", "veth", "peer", "name", far_name, "netns", far.path)
+    for place, device, end in ((near, name, near_end), (far, far_name, far_end)):
+        place.ip("address", "add", end, "dev", device)
+        place.ip("link", "set", device, "up")
 
 
 @contextlib.contextmanager

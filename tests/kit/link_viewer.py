@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import shlex
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from playwright.async_api import Page, Playwright
 
@@ -17,10 +19,10 @@ from tests.kit.link import Namespace
 CHROMIUM = "/usr/bin/chromium"
 _NO_MDNS = "--disable-features=WebRtcHideLocalIpsWithMdns"  # its names are not resolved across a link
 
-_OFFER = """async () => {
+_OFFER = """async (configuration) => {
     const video = Object.assign(document.createElement("video"), {muted: true, autoplay: true, width: 160});
     document.body.append(video);
-    const peer = window.peer = new RTCPeerConnection();
+    const peer = window.peer = new RTCPeerConnection(configuration);
     peer.addTransceiver("video", {direction: "recvonly"});
     peer.ontrack = ({track}) => { video.srcObject = new MediaStream([track]); };
     const gathered = new Promise((resolve) => {
@@ -45,6 +47,7 @@ _OFFER = """async () => {
     }, 100);
     return peer.localDescription.sdp;
 }"""
+_CANDIDATE = "(candidate) => peer.addIceCandidate({candidate, sdpMLineIndex: 0})"
 _ANSWER = "(sdp) => peer.setRemoteDescription({type: 'answer', sdp})"
 
 
@@ -67,13 +70,26 @@ class Viewer:
     page: Page
     samples: list[Sample] = field(default_factory=list)
 
-    async def offer(self) -> str:
-        """The SDP of an offer, with all candidates."""
-        return str(await self.page.evaluate(_OFFER))
+    async def offer(self, configuration: dict[str, Any] | None = None) -> str:
+        """The SDP of an offer, with all candidates; `configuration` is the RTCPeerConnection's."""
+        return str(await self.page.evaluate(_OFFER, configuration or {}))
 
     async def accept(self, answer: str) -> None:
         """Take the answer; pictures follow."""
         await self.page.evaluate(_ANSWER, answer)
+
+    async def add_candidate(self, candidate: str) -> None:
+        """Take a candidate that came after the answer; an empty one ends them."""
+        await self.page.evaluate(_CANDIDATE, candidate)
+
+    async def see(self, pictures: int, within_s: float = 20.0) -> None:
+        """Wait for so many more pictures. Errors: TimeoutError."""
+        await self.read()
+        seen = self.samples[-1].pictures if self.samples else 0
+        async with asyncio.timeout(within_s):
+            while not self.samples or self.samples[-1].pictures < seen + pictures:
+                await asyncio.sleep(0.1)
+                await self.read()
 
     async def read(self) -> None:
         """Fetch what the page wrote down since the last time it was asked."""

@@ -17,6 +17,7 @@ from protocol.messages import Answer, Status
 from provisioning.api import application
 from provisioning.files import Leaf
 from provisioning.gateway import Gateway
+from provisioning.ice import IceServers
 from provisioning.people import People
 from provisioning.registry import Registry
 from provisioning.store import Fleet
@@ -61,7 +62,7 @@ class Web:
 
 
 @contextlib.asynccontextmanager
-async def serving_site(directory: Path) -> AsyncIterator[Web]:
+async def serving_site(directory: Path, ice: IceServers | None = None) -> AsyncIterator[Web]:
     """Serve page and API of a fleet with one enrolled device; the broker is a list."""
     fleet = make_fleet(directory)
     registry = Registry(fleet.registry_url)
@@ -74,7 +75,12 @@ async def serving_site(directory: Path) -> AsyncIterator[Web]:
     gateway.found()
     authoriser = fleet.ensure_authoriser(datetime.now(UTC))
     site = Site(
-        registry=registry, people=people, gateway=gateway, authoriser=lambda: authoriser, clock=lambda: served.now()
+        registry=registry,
+        people=people,
+        gateway=gateway,
+        authoriser=lambda: authoriser,
+        ice=ice or fleet.ice,
+        clock=lambda: served.now(),
     )
     async with TestServer(application(site.routes())) as server:
         device = enrol(fleet, registry, "SN1")

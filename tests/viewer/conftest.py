@@ -94,7 +94,7 @@ class Wire:
         self.trust, self.stream = trust, stream
         self.said: list[str] = []  # kinds, in the order in which the camera said them
         self.on_said: Callable[[str], None] = lambda kind: None
-        self.before_signing: Callable[[Answer | Bye], Answer | Bye] = lambda message: message
+        self.before_signing: Callable[[Answer | Candidate | Bye], Answer | Candidate | Bye] = lambda message: message
         self.after_signing: Callable[[str], str | None] = lambda compact: compact
         self.signer = trust.device
         self.dtls = trust.device
@@ -129,7 +129,7 @@ class Wire:
         if self.broken.is_set():
             raise Fault("broker-lost", "The connection to the broker ended.")
 
-    def _say(self, caller: str, message: Answer | Bye) -> None:
+    def _say(self, caller: str, message: Answer | Candidate | Bye) -> None:
         message = self.before_signing(message)
         compact = self.after_signing(signed(self.signer, message))
         if compact is not None:
@@ -137,7 +137,13 @@ class Wire:
         self.said.append(kind_of(message))
         self.on_said(kind_of(message))
 
-    def _open(self, call: AgentCall, answered: Callable[[str], None], ended: Callable[[str], None]) -> None:
+    def _open(
+        self,
+        call: AgentCall,
+        answered: Callable[[str], None],
+        found: Callable[[str, str], None],
+        ended: Callable[[str], None],
+    ) -> None:
         terms = Terms(
             sid=call.offer.sid,
             viewer=call.grant.jkt,
@@ -151,7 +157,7 @@ class Wire:
             full_bps=2_000_000,
             playout_delay_ms=0,
         )
-        self.sessions.open(terms, answered=answered, ended=ended)
+        self.sessions.open(terms, answered=answered, found=found, ended=ended)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import { Failure } from "./sentences.js";
 
 const BYE_REASONS = [
   "busy", "expired", "forbidden", "privacy", "codec", "setup-timeout", "revoked", "shutdown", "replaced", "left", "failed",
+  "no-candidate", "relay-refused",
 ];
 
 const text = (most, least = 1) => (value) =>

@@ -8,6 +8,8 @@ const MOST_CANDIDATES = 30;
 const MOST_WAITING = 64; // messages of a device in work; more are dropped, so that a flood costs no memory
 const LAST_SEQ = 1_000_000; // the bye is signed beforehand, above every candidate: a page that goes has no time to sign
 const REPEAT_MS = 500; // an offer that is lost, or comes while a camera is flooded, is sent again; the wait doubles
+const RELAY_REFUSALS = new Set([401, 403, 441]); // RFC 8489, section 14.8; RFC 8656, section 19
+const WITHOUT_RELAY_MS = 4_000; // for a path that needs no relay, after the relay refused
 const PATIENCE_MS = 5_000; // for a connection that says "disconnected", and may come back
 
 /**
@@ -38,6 +40,7 @@ export class Peer extends EventTarget {
   #early = []; // the device's candidates that came before its answer
   #patience = null;
   #repeating = null;
+  #withoutRelay = null; // runs from the moment when a relay refused, until another one serves or there is a path
 
   /** `send` takes a compact message and says whether it went out. */
   constructor({ device, key, send }) {
@@ -60,6 +63,7 @@ export class Peer extends EventTarget {
     const { receiver } = receiveH264(connection);
     this.stream.addTrack(receiver.track);
     connection.onicecandidate = ({ candidate }) => this.#trickle(candidate);
+    connection.onicecandidateerror = ({ errorCode }) => RELAY_REFUSALS.has(errorCode) && this.#turnedAway();
     connection.onconnectionstatechange = () => this.#moved(connection.connectionState);
     const { sdp } = await connection.createOffer();
     const offer = { device: this.#device.id, sid: this.sid, challenge, grant, sdp, reply: caller, stream: "main" };
@@ -102,6 +106,7 @@ export class Peer extends EventTarget {
     this.#over = true;
     clearTimeout(this.#patience);
     clearTimeout(this.#repeating);
+    clearTimeout(this.#withoutRelay);
     if (this.#offerHash) this.#send(this.#bye);
     this.#connection?.close();
   }
@@ -159,7 +164,14 @@ export class Peer extends EventTarget {
     return this.#connection.addIceCandidate(candidate).catch((cause) => console.warn("camward: candidate", cause.message));
   }
 
+  /** A relay does not take this call's credential: the browser itself would go on in silence. */
+  #turnedAway() {
+    if (this.#connected || this.#over) return;
+    this.#withoutRelay ??= setTimeout(() => this.#fail(new Failure("relay-credential")), WITHOUT_RELAY_MS);
+  }
+
   #trickle(found) {
+    if (found?.type === "relay") clearTimeout(this.#withoutRelay);
     if (found?.protocol === "tcp" || (found?.candidate && this.#sent >= MOST_CANDIDATES)) return; // devices speak UDP
     if (found?.candidate === "") return; // the end of one generation; the null that follows ends them all
     this.#sent += 1;
@@ -189,6 +201,7 @@ export class Peer extends EventTarget {
       if (this.dtlsFingerprint && this.dtlsFingerprint !== this.verified.fingerprint) throw new Failure("wrong-fingerprint");
       if (this.#over) return;
       this.#connected = true;
+      clearTimeout(this.#withoutRelay);
       this.dispatchEvent(new Event("connected"));
     } catch (cause) {
       this.#fail(cause instanceof Failure ? cause : new Failure("ice-failed", cause.message, { cause }));

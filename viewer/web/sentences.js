@@ -13,6 +13,9 @@ const SENTENCES = {
   replaced: "A newer call from this browser took the place of this one.",
   left: "The camera ended the call.",
   failed: "The camera ended the call because of a fault of its own; try again, and read its log if that does not help.",
+  "no-candidate": "The camera finds no network address that it may be reached at; check its network and its relay server.",
+  "relay-refused":
+    "The relay server does not accept the camera's credential; whoever runs the fleet has to renew it on the camera.",
   // What the fleet service says.
   offline: "The camera is not connected to its fleet; check its power and its network.",
   unknown: "The fleet does not know this camera; load the page again to see which cameras there are.",
@@ -38,6 +41,9 @@ const SENTENCES = {
     "somebody in between may be interfering.",
   "bad-answer": "This browser could not use the camera's answer; update the browser or the camera.",
   "ice-failed": "There is no network path to the camera, or it broke; check both networks and try again.",
+  "relay-credential":
+    "The relay server does not accept the credential that came with this call; try again, and tell whoever runs the fleet " +
+    "if that does not help.",
   "no-picture": "The camera is connected but sends no picture; try again, and read its log if that does not help.",
   "play-refused": "This browser waits for a click before it plays; press Play.",
   fault: "This page met a fault of its own; load it again.",

@@ -15,7 +15,9 @@ from aioice import ice, stun
 from aioice.ice import Connection
 from aiortc import (
     RTCDtlsTransport,
+    RTCIceGatherer,
     RTCIceTransport,
+    RTCPeerConnection,
     RTCRtpTransceiver,
     RTCSctpTransport,
 )
@@ -77,7 +79,6 @@ def test_aioice_hands_what_arrives_to_the_method_that_the_seam_replaces() -> Non
     assert method is not None, moved(f"aioice.Connection.{seams.DATA_RECEIVED}")
 
     assert takes(method) == ["self", "data", "component"]
-    assert f"self.receiver.{seams.DATA_RECEIVED}(data, " in inspect.getsource(aioice.ice.StunProtocol.datagram_received)
     assert not hasattr(aioice.Connection, "__slots__"), "a method of aioice.Connection cannot be replaced any more"
 
 
@@ -131,6 +132,24 @@ async def test_the_nominated_pair_says_its_socket_and_its_peer(house: House) -> 
 
 def test_before_ice_has_a_path_there_is_no_nominated_pair(transceiver: RTCRtpTransceiver) -> None:
     assert seams.nominated(transceiver.sender.transport) is None
+
+
+async def test_a_relay_over_tcp_that_does_not_keep_up_takes_no_more() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes a connection, and reads nothing
+        client = aioice.turn.TurnClientTcpProtocol(server.getsockname(), "anna", "swordfish", 600, 500)
+        await asyncio.get_running_loop().create_connection(lambda: client, *server.getsockname())
+        transport = aioice.turn.TurnTransport(client)
+        assert getattr(transport, seams.TURN_CLIENT) is client, moved(f"TurnTransport.{seams.TURN_CLIENT}")
+        send = seams.relay(transport)
+
+        client.peer_to_channel["8.8.4.4", 5000] = 0x4000
+        client.channel_refresh_at[0x4000] = float("inf")
+        for _ in range(10):
+            send(bytes(1000), ("8.8.4.4", 5000))
+        client.transport.write(bytes(64 * 1024 * 1024))
+        with pytest.raises(BlockingIOError):
+            send(bytes(1000), ("8.8.4.4", 5000))
+        client.transport.abort()
 
 
 def test_a_relayed_transport_has_no_socket_and_is_sent_through() -> None:
@@ -203,3 +222,44 @@ async def test_a_viewer_who_vanishes_without_a_word_is_let_go(house: House, monk
 
     async with asyncio.timeout(20):
         assert await call.ended in {"left", "failed"}
+
+
+def test_aiortc_gathers_by_the_method_that_the_seam_replaces() -> None:
+    assert takes(getattr(aioice.Connection, seams.GATHER)) == ["self"], moved(f"aioice.Connection.{seams.GATHER}")
+    assert f"._connection.{seams.GATHER}()" in inspect.getsource(RTCIceGatherer.gather), moved("the call in gather()")
+
+
+def test_aioice_learns_of_viewers_by_the_methods_that_the_seam_replaces() -> None:
+    received = getattr(aioice.Connection, seams.REQUEST_RECEIVED, None)
+    added = getattr(aioice.Connection, seams.ADD_CANDIDATE, None)
+    assert received is not None, moved(f"aioice.Connection.{seams.REQUEST_RECEIVED}")
+    assert added is not None, moved(f"aioice.Connection.{seams.ADD_CANDIDATE}")
+
+    assert takes(received) == ["self", "message", "addr", "protocol"]
+    assert takes(added) == ["self", "remote_candidate", "network_host"]
+    assert inspect.getsource(aioice.Connection.add_remote_candidate).count(f"self.{seams.ADD_CANDIDATE}(") == 2
+
+
+def test_aioice_keeps_its_sockets_and_candidates_where_the_seam_adds_to_them(transceiver: RTCRtpTransceiver) -> None:
+    connection = transceiver.sender.transport.transport._connection
+
+    for name in ("_protocols", "_local_candidates", "_remote_candidates"):
+        assert getattr(connection, name, None) == [], moved(f"aioice.Connection.{name}")
+    assert connection._local_candidates_end is False, moved("aioice.Connection._local_candidates_end")
+    assert "self._local_candidates_end" in inspect.getsource(aioice.Connection.connect)
+    assert takes(aioice.Connection._pair_remote_candidate) == ["self", "remote_candidate"]
+    assert "self._find_pair(" in inspect.getsource(aioice.Connection._pair_remote_candidate), "it may pair twice now"
+
+
+def test_aiortc_begins_ice_by_the_method_that_the_seam_calls_where_there_is_a_candidate() -> None:
+    connect = getattr(RTCPeerConnection, seams.CONNECT, None)
+    assert connect is not None, moved(f"RTCPeerConnection.{seams.CONNECT}")
+
+    assert inspect.iscoroutinefunction(connect)
+    assert "iceGatherer.getLocalCandidates()" in inspect.getsource(connect), moved("the condition in __connect()")
+
+
+def test_aioice_makes_a_relay_as_the_gathering_asks_for_it() -> None:
+    assert {"protocol_factory", "server_addr", "username", "password", "ssl", "transport"} <= set(
+        takes(aioice.turn.create_turn_endpoint)
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from aiohttp import web
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.kit.chromium import launch
+from tests.kit.coturn import Coturn, coturn
+from tests.kit.pki import make_fleet
 from tests.viewer.web.camera import Camera
 from tests.viewer.web.small_fleet import SmallFleet
 
@@ -101,3 +105,14 @@ def screenshots() -> Callable[[Page, str], Awaitable[object]]:
     folder = Path("test-results/viewer-web")
     folder.mkdir(parents=True, exist_ok=True)
     return lambda page, name: page.screenshot(path=folder / f"{name}.png", full_page=True)
+
+
+@pytest.fixture(scope="module")
+def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coturn]:
+    """A TURN server on this machine."""
+    directory = tmp_path_factory.mktemp("relay")
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        ports = tuple(probe.getsockname()[1] for probe in probes)
+    with coturn("127.0.0.1", make_fleet(directory / "fleet"), directory / "coturn", ports=ports) as server:
+        yield server

@@ -27,12 +27,13 @@ def error(status: int, code: str) -> web.Response:
 
 
 class SmallFleet:
-    """Serves `cameras`. What tests change: `codes`, `grant_error`, `call_error`, `tamper`, `described`."""
+    """Serves `cameras`. What tests change: from `codes` to `described`."""
 
     def __init__(self, *cameras: Camera) -> None:
         self.cameras = {camera.id: camera for camera in cameras}
         self.codes = {"right-code"}
         self.grant_error: tuple[int, str] | None = None
+        self.ice_servers: list[dict[str, Any]] = []
         self.call_error = ""
         self.own_pages: dict[str, str] = {}  # HTML that a reverse proxy would serve beside the fleet's
         self.shut = False  # takes no WebSocket
@@ -138,7 +139,9 @@ class SmallFleet:
         )
         signed = jws.sign("grant", grant.payload(), key=self._authoriser)
         device = self.described[asked["device"]]
-        return web.json_response({"grant": signed, "caller": "gateway", "device": device, "ice_servers": []})
+        return web.json_response(
+            {"grant": signed, "caller": "gateway", "device": device, "ice_servers": self.ice_servers}
+        )
 
     async def _call(self, request: web.Request) -> web.WebSocketResponse:
         if self.shut or not self._signed_in(request) or request.headers["Origin"] != f"http://{request.host}":

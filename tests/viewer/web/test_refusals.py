@@ -1,9 +1,13 @@
 """Every refusal and failure has one plain sentence, and a way on."""
 
+import time
+
 import pytest
 from playwright.async_api import expect
 
+from protocol.ice import short_lived
 from protocol.messages import BYE_REASONS
+from tests.kit.coturn import SECRET
 from tests.viewer.web.conftest import INSECURE_HOST
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -177,3 +181,19 @@ async def test_a_picture_that_waits_for_a_click_gets_a_button(world):
     await world.page.locator("#play").click()
     await expect(world.page.locator("#state")).to_have_text("Live")
     await expect(world.page.locator("#message")).to_be_hidden()
+
+
+async def test_a_relay_that_refuses_the_call_s_credential_is_told_where_there_is_no_other_path(world, relay):
+    stale = short_lived(SECRET, name="somebody", until_s=int(time.time()) - 1)
+    world.fleet.ice_servers = [{"urls": [relay.turn()], "username": stale.username, "credential": stale.password}]
+    world.porch.silent = True
+    await world.sign_in()
+    await world.click(world.porch)
+    await world.message("relay-credential")
+
+
+async def test_a_relay_that_refuses_does_not_matter_where_there_is_another_path(world, relay):
+    stale = short_lived(SECRET, name="somebody", until_s=int(time.time()) - 1)
+    world.fleet.ice_servers = [{"urls": [relay.turn()], "username": stale.username, "credential": stale.password}]
+    await world.sign_in()
+    await world.see(world.porch)
