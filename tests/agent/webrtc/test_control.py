@@ -145,6 +145,8 @@ async def _floods(sctp: RTCSctpTransport) -> None:
         chunk.tsn = (sctp._local_tsn + 2 * number + 2) % 2**32
         chunk.stream_id, chunk.stream_seq, chunk.protocol, chunk.user_data = 0, 9, 51, bytes(1000)
         await sctp._send_chunk(chunk)
+        if number % 20 == 0:
+            await asyncio.sleep(0.02)  # what comes faster than it is read is dropped before it gets so far
 
 
 async def _opens_streams(sctp: RTCSctpTransport) -> None:
