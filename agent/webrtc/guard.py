@@ -123,6 +123,10 @@ class Guard:
         self._held = deque(entry for entry in self._held if entry[0] != source)
         return due
 
+    def has_heard(self, source: Source) -> bool:
+        """Whether a valid check came from there, before its pair had succeeded."""
+        return source in self._checked
+
     def account(self) -> str:
         """Say in one line what did not pass; empty when all did."""
         return ", ".join(f"{name} {value}" for name, value in asdict(self.drops).items() if value)

@@ -384,7 +384,18 @@ def put_guard(transport: RTCDtlsTransport, guard: Guard) -> None:
             for data in guard.succeeded((pair.protocol.id, *pair.remote_addr)):
                 connection.data_received(data, pair.component)
 
+    def finish_checks() -> None:
+        # aioice drops the checks under way once a pair is nominated, and never begins them again. Where a viewer has
+        # sent a check of its own it may have chosen that pair, and will send its data there.
+        if transport.transport.state == "completed":
+            for pair in connection._check_list:
+                source = (pair.protocol.id, *pair.remote_addr)
+                if pair.state is CandidatePair.State.IN_PROGRESS and guard.has_heard(source):
+                    pair.task = None
+                    connection.check_start_task(pair)
+
     setattr(connection, GUARD, guard)
+    transport.transport.on("statechange", finish_checks)
     setattr(connection, DATA_RECEIVED, data_received)
     setattr(connection, CHECK_STATE, check_state)
 

@@ -101,6 +101,28 @@ async def test_data_passes_once_its_pair_has_succeeded_and_what_was_early_with_i
     assert guard.account() == ""
 
 
+async def test_a_check_that_a_nomination_cut_off_begins_again_where_the_viewer_may_have_chosen_that_pair(
+    transceiver: RTCRtpTransceiver,
+) -> None:
+    assert "check.task.cancel()" in inspect.getsource(Connection.connect), "aioice does not cut off checks any more"
+    connection, _, sock = guarded(transceiver)
+    sock.send_stun = lambda message, addr: None  # type: ignore[method-assign]
+    pairs = []
+    for port in (5000, 5001):
+        remote = aioice.Candidate.from_sdp(f"1 1 udp 1 192.0.2.1 {port} typ host")
+        remote._network_host = "192.0.2.1"
+        pairs.append(CandidatePair(sock, remote))
+        pairs[-1].state = CandidatePair.State.IN_PROGRESS
+    connection._check_list += pairs
+    started: list[CandidatePair] = []
+    connection.check_start_task = started.append  # type: ignore[method-assign]
+    sock.datagram_received(request(f"{connection.local_username}:x", connection.local_password), VIEWER)
+
+    transceiver.sender.transport.transport._RTCIceTransport__setState("completed")
+
+    assert started == pairs[:1]
+
+
 async def test_what_waits_for_dtls_is_bounded(transceiver: RTCRtpTransceiver) -> None:
     connection, guard, _ = guarded(transceiver)
 
