@@ -153,11 +153,11 @@ async def test_a_flood_of_forged_calls_costs_nobody_the_picture(scene: Scene) ->
     print(f"first pictures {first_ms} ms, {seen / passed_s:.1f} fps, +{worst_mb - quiet_mb:.1f} MB, {busy:.2f} cores")  # noqa: T201
     print(int(output), telemetry)  # noqa: T201
 
-    assert int(output) > 0.5 * PER_S * FLOOD_S, "the flood itself did not come about"
+    assert int(output) > (0.9 if IS_MEASURED else 0.2) * PER_S * FLOOD_S, "the flood itself did not come about"
     assert sum(telemetry.refused.values()) + telemetry.dropped > 500
     assert worst_mb - quiet_mb < 20
-    assert statistics.median(first_ms) < (2000 if IS_MEASURED else 10_000)
-    assert seen > (0.95 if IS_MEASURED else 0.7) * FPS * passed_s
+    assert statistics.median(first_ms) < (2000 if IS_MEASURED else 15_000)
+    assert seen > (0.95 if IS_MEASURED else 0.5) * FPS * passed_s
     assert set(telemetry.ended) == {"left"}
 
 
