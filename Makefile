@@ -1,6 +1,7 @@
 # make demo    a fleet in a box and a camera, in a browser       make test    everything, with what it needs
 # make lint    ruff, mypy, import-linter                         make fresh   the demo in a bare Debian (root)
 # make bench   this agent beside its peers (half an hour)        make clean   forget the environments and the demo
+# make fuzz    hostile bytes at every door, CASES= for each
 PYTHON ?= python3
 SOURCE ?= auto
 BROKER ?= embedded
@@ -8,10 +9,12 @@ DEMO_OPTIONS ?=
 TESTS ?= tests
 BUT ?=
 BENCH_OPTIONS ?=
+CASES ?= 50000
+FUZZ_OPTIONS ?=
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test fresh lint bench clean
+.PHONY: demo test fresh lint bench fuzz clean
 
 demo: $(VENV)/.demo
 	@exec $(VENV)/bin/camward demo --source '$(SOURCE)' --broker $(BROKER) $(DEMO_OPTIONS)
@@ -36,6 +39,9 @@ bench: $(VENV)/.test
 	$(VENV)/bin/python -m benchmarks $(BENCH_OPTIONS)
 	$(VENV)/bin/python -m benchmarks.report
 
+fuzz: $(VENV)/.fuzz
+	$(VENV)/bin/python -m tests.fuzz --cases $(CASES) $(FUZZ_OPTIONS)
+
 $(VENV)/bin/python:
 	@echo 'Making the Python environment in $(VENV).'
 	@$(PYTHON) -m venv $(VENV)
@@ -50,6 +56,10 @@ $(VENV)/.test: pyproject.toml tests/needs.sh tests/kit/debian.sh $(VENV)/bin/pyt
 	@echo 'Installing what the tests need.'
 	@$(PIP) install --upgrade 'pip>=25.1'
 	@$(PIP) install --editable '.[device,fleet,view]' --group dev
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.test
+	@$(PIP) install --group fuzz
 	@touch $@
 
 clean:

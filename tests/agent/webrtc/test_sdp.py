@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.webrtc.sdp import MAX_CANDIDATES, check_offer
+from agent.webrtc.sdp import MAX_CANDIDATES, MAX_FEEDBACK, MAX_FORMATS, check_offer
 from protocol.errors import Refused
 
 OFFER = """v=0
@@ -50,6 +50,8 @@ def test_an_offer_without_h264_is_refused_as_a_matter_of_codec() -> None:
         ("sha-256", "sha-1"),
         ("s=-\n", "s=" + "x" * 2000 + "\n"),
         ("s=-\n", "s=-\n" * 2000),
+        ("a=end-of-candidates\n", "a=rtpmap:97 rtx/90000\n" * MAX_FORMATS),
+        ("a=end-of-candidates\n", "a=rtcp-fb:* nack\n" * (MAX_FEEDBACK + 1)),
         ("a=end-of-candidates\n", "a=candidate:1 1 udp 1 192.168.1.7 50000 typ host\n" * MAX_CANDIDATES),
     ],
 )
