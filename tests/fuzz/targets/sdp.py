@@ -6,7 +6,6 @@ from aiortc.sdp import SessionDescription
 
 from agent.webrtc.sdp import check_offer
 from protocol.errors import Refused
-from protocol.messages import MAX_SDP
 from tests.fuzz.target import Target
 
 
@@ -21,7 +20,7 @@ _BEHIND = (AssertionError, AttributeError, IndexError, KeyError, StopIteration, 
 TARGET = Target(
     take=_take,
     refusals=(Refused, *_BEHIND),
-    most_bytes=MAX_SDP,
+    most_bytes=8192,  # a browser's offer has 6,400; the longest that may come, 32 KiB, are among the kept cases
     tokens=(
         *(b"a=%b:" % name for name in (b"rtpmap", b"fmtp", b"rtcp-fb", b"mid", b"setup", b"fingerprint", b"extmap")),
         *(
