@@ -72,7 +72,7 @@ def _take(case: bytes) -> None:
 
 
 def _calls(gate: Gate) -> Calls:
-    def opened(call: Call, answered: object, ended: object) -> None:
+    def opened(call: Call, *callbacks: object) -> None:
         call.offer.sdp.encode()
         assert call.grant.jkt == _VIEWER.jkt, "a call was let in for another key than that of its grant"
 
