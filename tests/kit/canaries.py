@@ -14,19 +14,21 @@ import psutil
 
 _JWS: Final = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}")  # header and payload are JSON objects in base64url
 _PEM_KEY: Final = re.compile(r"-----BEGIN (?:EC )?PRIVATE KEY-----\s+(.+?)-----END", re.DOTALL)
-_SDP: Final = re.compile(r"^a=(?:ice-pwd|ice-ufrag):(\S+)|^a=candidate:(?:\S+ ){4}(\S+)|^c=IN IP\d (\S+)", re.MULTILINE)
+_PASSWORD: Final = re.compile(r"^a=ice-pwd:(\S+)", re.MULTILINE)
+_ADDRESS: Final = re.compile(r"^a=candidate:(?:\S+ ){4}(\S+)|^c=IN IP\d (\S+)", re.MULTILINE)
 _NOWHERE: Final = {"0.0.0.0", "::", "127.0.0.1", "::1"}  # noqa: S104  # addresses that tell nothing of anybody
 
 
 @dataclass
 class Canaries:
-    """What is looked for, by a name to report it under."""
+    """What is looked for, by a name to report it under. `addresses` are welcome in other processes, and in no log."""
 
     secrets: dict[str, str] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, secret: str) -> None:
         """Look for this too."""
-        assert len(secret) >= 4, f"{name} is too short to be looked for"
+        assert len(secret) >= 8, f"{name} is too short to be looked for"
         self.secrets[name] = secret
 
     def add_keys(self, directory: Path) -> None:
@@ -37,24 +39,31 @@ class Canaries:
                     self.add(f"{path.relative_to(directory)}, key {number}, line {line}", text)
 
     def add_sdp(self, sdp: str) -> None:
-        """Look for the addresses and the ICE credentials in a description."""
-        for number, match in enumerate(_SDP.finditer(sdp)):
-            text = match[1] or match[2] or match[3]
-            if text not in _NOWHERE:
-                self.add(f"SDP, {number}", text)
+        """Look for the addresses and the ICE password in a description."""
+        for number, match in enumerate(_PASSWORD.finditer(sdp)):
+            self.add(f"ICE password {number} of {match[1][:4]}...", match[1])
+        for match in _ADDRESS.finditer(sdp):
+            self._add_address("a description", match[1] or match[2])
 
     def add_addresses(self) -> None:
         """Look for every address of this machine by which a viewer on it could be reached."""
         for interface, addresses in psutil.net_if_addrs().items():
-            for number, address in enumerate(addresses):
-                text = address.address.partition("%")[0]
-                if address.family in {socket.AF_INET, socket.AF_INET6} and text not in _NOWHERE:
-                    self.add(f"address {number} of {interface}", text)
+            for address in addresses:
+                if address.family in {socket.AF_INET, socket.AF_INET6}:
+                    self._add_address(interface, address.address.partition("%")[0])
 
-    def found_in(self, text: str) -> list[str]:
-        """Name what stands in `text`; a signed message is nowhere welcome, whoever made it."""
-        found = [name for name, secret in self.secrets.items() if secret in text]
-        return found + ["a signed message"] * bool(_JWS.search(text))
+    def in_log(self, text: str) -> list[str]:
+        """Name what stands in a log; a signed message is not welcome there, whoever made it."""
+        found = [name for name, address in self.addresses.items() if address in text]
+        return self.in_process(text) + found + ["a signed message"] * bool(_JWS.search(text))
+
+    def in_process(self, text: str) -> list[str]:
+        """Name what stands in the command line or the environment of a process, be it whose it may."""
+        return [name for name, secret in self.secrets.items() if secret in text]
+
+    def _add_address(self, where: str, address: str) -> None:
+        if address not in _NOWHERE:
+            self.addresses[f"address {address} of {where}"] = address
 
 
 def processes() -> Iterator[tuple[str, str]]:
