@@ -51,7 +51,7 @@ def fuzz(name: str, cases: int, seed: int, directory: Path) -> NoReturn:
     def take(case: bytes) -> None:
         try:
             judge.take(case)
-            if judge.cases == cases // 5:
+            if judge.cases == max(1, cases // 5):
                 judge.settled()
             if judge.cases >= cases:
                 objects, rss = judge.growth()
