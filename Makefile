@@ -1,7 +1,9 @@
 # make demo    a fleet in a box and a camera, in a browser       make test    everything, with what it needs
 # make lint    ruff, mypy, import-linter                         make fresh   the demo in a bare Debian (root)
 # make bench   this agent beside its peers (half an hour)        make tls     testssl.sh on the fleet's servers
-# make flood   a minute of forged calls, measured                make clean   forget the environments and the demo
+# make flood   a minute of forged calls, measured                make fuzz    hostile bytes at every door, CASES= for each
+# make lock    pin and hash what each role installs              make sbom    a bill of materials for each role, in dist/
+# make audit   known holes in it; wants the Internet             make clean   forget the environments and the demo
 PYTHON ?= python3
 SOURCE ?= auto
 BROKER ?= embedded
@@ -9,10 +11,15 @@ DEMO_OPTIONS ?=
 TESTS ?= tests
 BUT ?=
 BENCH_OPTIONS ?=
+CASES ?= 50000
+FUZZ_OPTIONS ?=
 VENV := .venv
+ROLES := device fleet view
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+LOCK := $(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
+    --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: demo test fresh tls flood lint bench clean
+.PHONY: demo test fresh tls flood lint bench fuzz lock sbom audit clean
 
 demo: $(VENV)/.demo
 	@exec $(VENV)/bin/camward demo --source '$(SOURCE)' --broker $(BROKER) $(DEMO_OPTIONS)
@@ -44,6 +51,23 @@ bench: $(VENV)/.test
 flood: $(VENV)/.test
 	CAMWARD_FLOOD_S=60 $(VENV)/bin/python -m pytest -s tests/e2e/test_flood.py
 
+fuzz: $(VENV)/.fuzz
+	$(VENV)/bin/python -m tests.fuzz --cases $(CASES) $(FUZZ_OPTIONS)
+
+# Of each role, as pyproject.toml has it: what a person installs, on Python 3.11 and 3.13, x86-64 and aarch64.
+lock: $(VENV)/.supply
+	for role in $(ROLES); do $(LOCK) $$(test $$role != device || echo --extra board) --extra $$role \
+	    --output-file requirements/$$role.txt pyproject.toml || exit 1; done
+
+sbom: $(VENV)/.supply
+	mkdir -p dist
+	for role in $(ROLES); do $(VENV)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+	    --output-file dist/$$role.cdx.json requirements/$$role.txt || exit 1; done
+
+audit: $(VENV)/.supply
+	for role in $(ROLES); do $(VENV)/bin/pip-audit --strict --require-hashes --disable-pip \
+	    --requirement requirements/$$role.txt || exit 1; done
+
 $(VENV)/bin/python:
 	@echo 'Making the Python environment in $(VENV).'
 	@$(PYTHON) -m venv $(VENV)
@@ -58,6 +82,14 @@ $(VENV)/.test: pyproject.toml tests/needs.sh tests/kit/debian.sh $(VENV)/bin/pyt
 	@echo 'Installing what the tests need.'
 	@$(PIP) install --upgrade 'pip>=25.1'
 	@$(PIP) install --editable '.[device,fleet,view]' --group dev
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.test
+	@$(PIP) install --group fuzz
+	@touch $@
+
+$(VENV)/.supply: $(VENV)/.test
+	@$(PIP) install --group supply
 	@touch $@
 
 clean:

@@ -26,6 +26,7 @@ from agent.panel.panel import PanelError
 from agent.service import log
 from agent.service.credentials import CredentialError, read_credential
 from agent.service.memory import use_one_arena
+from protocol.printable import printable
 
 DEFAULT_CONFIG: Final = Path("/etc/camward/agent.toml")
 CLOCK_WAIT_S: Final = 60.0
@@ -87,7 +88,7 @@ def _exit_code(call: Callable[[], None]) -> int:
             cause = cause.exceptions[0]  # the part that failed first; the others ended with it
         if (code := _code_of(cause)) is None:
             raise
-        print(f"camward: {cause}", file=sys.stderr)
+        print(f"camward: {printable(str(cause))}", file=sys.stderr)
         return code
     return OK
 

@@ -236,7 +236,7 @@ def load(path: Path) -> Config:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file; systemd/agent.toml is one to start from") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number too long, or nested too deep
         raise ConfigError(f"{path}: {error}") from error
     try:
         return parse(document)
@@ -271,9 +271,9 @@ def _value(path: str, hint: Any, entry: dataclasses.Field[Any], value: Any) -> A
     if typing.get_origin(hint) is tuple:
         return _texts(path, entry, value)
     wanted = set(typing.get_args(hint)) - {types.NoneType} or {hint}
-    if wanted == {float} and type(value) is int:
+    if wanted == {float} and type(value) is int and abs(value) < 2**53:  # a larger one is nowhere allowed
         value = float(value)
-    right_type = type(value) in ({str} if wanted == {Path} else wanted)
+    right_type = type(value) in ({str} if wanted == {Path} else wanted) and "\0" not in str(value)
     if not right_type or not entry.metadata["check"](value):
         raise ConfigError(f"{path} = {value!r} is not allowed: {entry.metadata['allowed']}")
     return Path(value) if wanted == {Path} else value

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from camward import __version__
+from camward.dumps import never_dump
 
 OK: Final = 0
 FAULT: Final = 1
@@ -66,6 +67,7 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Call the room of a subcommand and give its exit code: 0 done, 1 a fault, 2 wrong usage, 130 interrupted."""
+    never_dump()
     try:
         code = _dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 
+from protocol.printable import printable, to_stderr
 from provisioning import commands
 from provisioning.commands import FAULT, OK, clock_line
 from provisioning.errors import RegistryError
@@ -135,13 +137,14 @@ def _seconds(text: str) -> float:
 
 
 def _exit_code(call: Callable[[], int]) -> int:
+    logging.basicConfig(handlers=[to_stderr()])
     try:
         return call()
     except Exception as error:
         known = next(filter(None, map(_sentence, _leaves(error))), None)
         if known is None:
             raise
-        print(f"camward: {known}", file=sys.stderr)
+        print(f"camward: {printable(known)}", file=sys.stderr)
         return FAULT
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from protocol.names import Role
+from protocol.printable import printable
 from provisioning import store
 from provisioning.files import FleetError
 from provisioning.people import EVERY_DEVICE, People
@@ -181,8 +182,8 @@ def _open(directory: Path) -> tuple[Fleet, Registry, People]:
 
 
 def clock_line(line: str) -> str:
-    """Put the time of day before a line, for people."""
-    return f"{datetime.now():%H:%M:%S}  {line}"  # in their own time
+    """Put the time of day before a line, for people; what strangers put into it stays in that line."""
+    return f"{datetime.now():%H:%M:%S}  {printable(line)}"  # in their own time
 
 
 def _json(out: Out, **members: Any) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import getpass
 import json
+import logging
 import secrets
 import signal
 import sys
@@ -14,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from protocol.printable import printable, to_stderr
 from viewer.errors import INTERRUPTED, Usage, ViewError
 
 if TYPE_CHECKING:
@@ -34,13 +36,16 @@ def view(argv: list[str]) -> int:
     except Usage as error:
         print(f"camward: {error}", file=sys.stderr)
         return error.exit_code
+    logging.basicConfig(handlers=[to_stderr()])
+    for name in ("aioice", "aiortc"):  # they speak of every candidate, and so of where we are
+        logging.getLogger(name).setLevel(logging.WARNING)
     report: dict[str, Any] = {"device": options.device}
     try:
         report |= {"reason": asyncio.run(_view(options, code, report)), "exit_code": OK}
     except ViewError as error:
         exit_code = STOPPED if error.reason == INTERRUPTED else error.exit_code
         report |= {"reason": error.reason, "message": str(error), "exit_code": exit_code}
-        print(f"camward: {error}", file=sys.stderr)
+        print(f"camward: {printable(str(error))}", file=sys.stderr)
     if options.as_json:
         print(json.dumps(report))
     elif report.get("frames"):
@@ -65,7 +70,7 @@ async def _view(options: Options, code: str, report: dict[str, Any]) -> str:
             ice_servers=granted.ice_servers,
             seconds=options.seconds,
             record=options.record,
-            say=lambda line: print(line, file=sys.stderr),
+            say=lambda line: print(printable(line), file=sys.stderr),
             regrant=regrant,
         )
         for number in (signal.SIGINT, signal.SIGTERM):

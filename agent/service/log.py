@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import os
 import sys
 
 from agent.config import LogConfig
-from agent.service.printable import printable
+from protocol.printable import OneLine, to_stderr
 
 try:
     from systemd.journal import JournalHandler
 except ImportError:
     JournalHandler = None
 
-# Libraries that speak of every packet or candidate; "mqtt" is aiomqtt's and paho's, "libav" PyAV's.
-_TALKATIVE = ("aioice", "aiortc", "libav", "mqtt")
+# Libraries that speak of every packet; "mqtt" is aiomqtt's and paho's, "libav" PyAV's.
+_TALKATIVE = ("libav", "mqtt")
+# Libraries that speak of every candidate, and so of where a viewer is: that is nowhere written down.
+_INDISCREET = ("aioice", "aiortc")
 
 
 def set_up(config: LogConfig) -> None:
@@ -25,16 +26,16 @@ def set_up(config: LogConfig) -> None:
     logging.basicConfig(level=level, handlers=[_handler()], force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(level if level == logging.DEBUG else max(level, logging.WARNING))
+    for name in _INDISCREET:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 
 def _handler() -> logging.Handler:
     if JournalHandler is not None and _stderr_is_journal():
         handler: logging.Handler = JournalHandler(SYSLOG_IDENTIFIER="camward")
-        handler.setFormatter(_OneLine("%(message)s"))
-    else:
-        handler = logging.StreamHandler()
-        handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S"))
-    return handler
+        handler.setFormatter(OneLine("%(message)s"))
+        return handler
+    return to_stderr()
 
 
 def _stderr_is_journal() -> bool:
@@ -44,17 +45,3 @@ def _stderr_is_journal() -> bool:
     except (OSError, ValueError, AttributeError):
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{stderr.st_dev}:{stderr.st_ino}"
-
-
-class _OneLine(logging.Formatter):
-    """A record is one line, whatever strangers put into it; a traceback follows, indented and as harmless."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record as text; the record itself stays as it is for other handlers."""
-        safe = copy.copy(record)
-        safe.levelname = record.levelname.lower()
-        safe.msg, safe.args = printable(record.getMessage()), None
-        if record.exc_info:
-            trace = self.formatException(record.exc_info)
-            safe.exc_text = "\n".join(f"  {printable(line)}" for line in trace.split("\n"))
-        return super().format(safe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
-from agent.service.printable import printable
+from protocol.printable import printable
 
 try:
     from systemd.daemon import notify as _sd_notify

@@ -214,10 +214,10 @@ def _codecs(section: Section) -> tuple[list[str], list[str]]:
         for entry in dynamic
         if names.get(entry) == ("RTX", "90000") and parameters.get(entry, {}).get("apt") in h264
     ]
-    lines = []
+    lines, said_of = [], section.values("rtcp-fb", _RTCP_FB)
     for entry in h264:
         profile = parameters[entry].get("profile-level-id", "42e01f")
-        feedback = [match[2].strip() for match in section.values("rtcp-fb", _RTCP_FB) if match[1] in {"*", entry}]
+        feedback = [match[2].strip() for match in said_of if match[1] in {"*", entry}]
         lines += [
             f"a=rtpmap:{entry} H264/90000",
             f"a=fmtp:{entry} packetization-mode=1;profile-level-id={profile}",

@@ -15,7 +15,7 @@ RTP: Final = "UDP/TLS/RTP/SAVPF"
 SCTP: Final = "UDP/DTLS/SCTP"
 PROTOCOL_OF: Final = {"video": RTP, "audio": RTP, "application": SCTP}
 _LINE: Final = re.compile(r"[a-z]=[^\x00-\x08\x0a-\x1f\x7f]*")
-_SECTION: Final = re.compile(r"([a-z]{1,16}) ([0-9]{1,5}) ([A-Za-z/]{1,32}) ([A-Za-z0-9-]{1,32}( [0-9]{1,3}){0,255})")
+_SECTION: Final = re.compile(r"([a-z]{1,16}) ([0-9]{1,5}) ([A-Za-z/]{1,32}) ([A-Za-z0-9-]{1,32}( [0-9]{1,3}){0,63})")
 
 
 @dataclass(slots=True, eq=False)

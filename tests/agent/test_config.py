@@ -69,6 +69,8 @@ def test_a_whole_number_is_good_where_a_fraction_may_stand() -> None:
         ("camera", "keyframe_interval_s", 0.1, "0.5 to 60"),
         ("camera", "keyframe_interval_s", float("nan"), "0.5 to 60"),
         ("camera", "linger_s", float("inf"), "0 to 3600"),
+        ("camera", "linger_s", 10**400, "0 to 3600"),
+        ("camera", "source", "clip:a\0b", "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN or picamera"),
         ("camera", "always_on", 1, "true or false"),
         ("camera", "source", "webcam", "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN or picamera"),
         ("camera", "source", "clip", "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN or picamera"),
@@ -201,7 +203,13 @@ def test_a_directory_is_no_configuration(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"[camera\n", "line 1"), (b"\xff\xfe", "decode"), (b"[log]\nlevel = 'x'\n", "log.level = 'x'")],
+    [
+        (b"[camera\n", "line 1"),
+        (b"\xff\xfe", "decode"),
+        (b"[log]\nlevel = 'x'\n", "log.level = 'x'"),
+        (b"a = " + b"[" * 2000, "recursion"),
+        (b"a = " + b"9" * 5000, "digits"),
+    ],
 )
 def test_an_error_in_the_file_names_the_file(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "agent.toml"

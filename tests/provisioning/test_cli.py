@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from camward.cli import main
+from provisioning.commands import clock_line
 from provisioning.people import People
 from provisioning.registry import Registry
 from provisioning.store import load
@@ -217,3 +218,7 @@ def test_serve_says_where_it_listens_and_ends_cleanly(camward: Camward, fleet: P
         assert process.returncode == 0
         assert rest.rstrip().endswith("ended")
         assert "Traceback" not in rest
+
+
+def test_what_a_stranger_wrote_stays_in_the_line_that_tells_of_it() -> None:
+    assert clock_line("Door: \x1b[2J\nforged \u202e").endswith(r"  Door: \x1b[2J\nforged \u202e")

@@ -110,8 +110,17 @@ def test_talkative_libraries_speak_from_warnings_on_unless_everything_is_wanted(
     capsys: pytest.CaptureFixture[str], level: str, quietest: str
 ) -> None:
     log.set_up(LogConfig(level=level))
-    for name in ("aioice.ice", "aiortc.rtcdtlstransport", "libav", "mqtt"):
+    for name in ("libav", "mqtt"):
         assert logging.getLevelName(logging.getLogger(name).getEffectiveLevel()) == quietest
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning"])
+def test_those_that_would_say_where_a_viewer_is_speak_from_warnings_on(
+    capsys: pytest.CaptureFixture[str], level: str
+) -> None:
+    log.set_up(LogConfig(level=level))
+    for name in ("aioice.ice", "aiortc.rtcdtlstransport"):
+        assert logging.getLogger(name).getEffectiveLevel() == logging.WARNING
 
 
 def test_setting_up_twice_says_everything_once(capsys: pytest.CaptureFixture[str]) -> None:
