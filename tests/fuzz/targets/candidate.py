@@ -10,7 +10,8 @@ from tests.fuzz.target import Target
 
 def _take(case: bytes) -> None:
     candidate = candidate_from_sdp(case.decode("utf-8", "replace").removeprefix("candidate:"))
-    may_probe(candidate.ip, candidate.port)
+    for mode in ("lan", "direct", "relay"):
+        may_probe(candidate.ip, candidate.port, mode)
 
 
 TARGET = Target(

@@ -30,7 +30,10 @@ _NOW = time.time()
 _TREE = TrustTree(datetime.fromtimestamp(_NOW, UTC))
 _AUTHORISER = _TREE.leaf(Role.AUTHORISER, "fleet")
 _VIEWER = Caller(device=DEVICE, authoriser=_AUTHORISER)
-_KINDS = (messages.Status, messages.Grant, messages.Offer, messages.Answer, messages.Candidate, messages.Bye)
+_KINDS = (
+    *(messages.Status, messages.Grant, messages.Offer, messages.Answer, messages.Candidate, messages.Bye),
+    *(messages.Renew, messages.Revoke, messages.Telemetry),
+)
 _WORDS = {
     b"@jwk": json.dumps(jws.public_jwk(_VIEWER.key.public_key())).encode(),
     b"@x5c": json.dumps([base64.b64encode(c.public_bytes(Encoding.DER)).decode() for c in _AUTHORISER.chain]).encode(),
@@ -50,6 +53,12 @@ class _OneSession:
 
     def add_candidate(self, sid: str, candidate: str) -> None:
         candidate.encode()
+
+    def renew(self, sid: str, life_s: float, scope: frozenset[str]) -> None:
+        assert life_s > 0
+
+    def revoke(self, subject: str) -> None:
+        subject.encode()
 
     def end(self, sid: str, reason: str) -> None:
         assert reason in messages.BYE_REASONS
@@ -76,7 +85,7 @@ def _calls(gate: Gate) -> Calls:
         call.offer.sdp.encode()
         assert call.grant.jkt == _VIEWER.jkt, "a call was let in for another key than that of its grant"
 
-    def say(caller: str, said: messages.Answer | messages.Bye) -> None:
+    def say(caller: str, said: messages.Answer | messages.Candidate | messages.Bye) -> None:
         json.dumps(said.payload()).encode("ascii")
 
     return Calls(device=DEVICE, gate=gate, open=opened, sessions=_OneSession(), say=say)
@@ -102,6 +111,7 @@ TARGET = Target(
     tokens=(
         *_WORDS,
         *(b"@grant", b'"alg":"ES256"', b'"typ":"camward-', b"offer+jws", b"grant+jws", b"candidate+jws", b"bye+jws"),
+        *(b"renew+jws", b"revoke+jws"),
         *(
             b'"jwk":',
             b'"x5c":',

@@ -1,12 +1,24 @@
-"""A datagram at the ICE socket, from anybody (RFC 8489)."""
+"""A datagram at the ICE socket, from anybody: the guard, then aioice's parser of STUN for whoever knows the password."""
 
 from __future__ import annotations
 
-import struct
+import contextlib
 
-from aioice import stun
-
+from agent.webrtc import seams
+from agent.webrtc.guard import Guard, Kind
 from tests.fuzz.target import Target
 
-# aioice's parser takes both for a datagram that is no STUN; struct.error it lets out as a traceback.
-TARGET = Target(take=stun.parse_message, refusals=(ValueError, struct.error), most_bytes=600)
+_SOURCE = (1, "192.0.2.7", 50000)
+
+
+def _take(case: bytes) -> None:
+    guard = Guard()
+    if guard.sort(case, _SOURCE) is Kind.CHECK:
+        guard.proves(case, _SOURCE, ours="theirs", theirs="ours", password="password")
+    guard.succeeded(_SOURCE)
+    guard.sort(case, _SOURCE)
+    with contextlib.suppress(ValueError):
+        seams.parse_stun(case)
+
+
+TARGET = Target(take=_take, most_bytes=2000)
