@@ -385,14 +385,18 @@ def put_guard(transport: RTCDtlsTransport, guard: Guard) -> None:
                 connection.data_received(data, pair.component)
 
     def finish_checks() -> None:
-        # aioice drops the checks under way once a pair is nominated, and never begins them again. Where a viewer has
-        # sent a check of its own it may have chosen that pair, and will send its data there.
-        if transport.transport.state == "completed":
-            for pair in connection._check_list:
-                source = (pair.protocol.id, *pair.remote_addr)
-                if pair.state is CandidatePair.State.IN_PROGRESS and guard.has_heard(source):
-                    pair.task = None
+        # aioice drops the checks under way once a pair is nominated, and never begins them again. Where the viewer has
+        # sent a check of its own it may have chosen that pair, and will send its data there; where it has not yet, a
+        # pair that has failed is checked again when its check comes.
+        if transport.transport.state != "completed":
+            return
+        for pair in connection._check_list:
+            if pair.state is CandidatePair.State.IN_PROGRESS:
+                pair.task = None
+                if guard.has_heard((pair.protocol.id, *pair.remote_addr)):
                     connection.check_start_task(pair)
+                else:
+                    connection.check_state(pair, CandidatePair.State.FAILED)
 
     setattr(connection, GUARD, guard)
     transport.transport.on("statechange", finish_checks)

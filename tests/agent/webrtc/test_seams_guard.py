@@ -114,6 +114,7 @@ async def test_a_check_that_a_nomination_cut_off_begins_again_where_the_viewer_m
         pairs.append(CandidatePair(sock, remote))
         pairs[-1].state = CandidatePair.State.IN_PROGRESS
     connection._check_list += pairs
+    connection._remote_candidates += [pair.remote_candidate for pair in pairs]
     started: list[CandidatePair] = []
     connection.check_start_task = started.append  # type: ignore[method-assign]
     sock.datagram_received(request(f"{connection.local_username}:x", connection.local_password), VIEWER)
@@ -121,6 +122,9 @@ async def test_a_check_that_a_nomination_cut_off_begins_again_where_the_viewer_m
     transceiver.sender.transport.transport._RTCIceTransport__setState("completed")
 
     assert started == pairs[:1]
+    sock.datagram_received(request(f"{connection.local_username}:x", connection.local_password), ("192.0.2.1", 5001))
+    connection.check_incoming(*connection._early_checks[-1])
+    assert started == pairs
 
 
 async def test_what_waits_for_dtls_is_bounded(transceiver: RTCRtpTransceiver) -> None:
