@@ -135,6 +135,8 @@ async def visit(
         terms = Terms(
             sid=f"visit-{id(came)}",
             viewer="visitor",
+            subject="visitor",
+            scope=frozenset({"live"}),
             offer=offer + "".join(f"a=candidate:{candidate}\r\n" for candidate in [*also.candidates(), _MDNS]),
             setup_s=30.0,
             life_s=600.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -167,7 +168,8 @@ async def test_a_viewer_who_misuses_the_channel_ends_its_own_session_alone(house
     await says(call.watcher, DESCRIBE)
     sctp = house.session("a")._peer.sctp
 
-    await misuse(sctp_of(call))
+    with contextlib.suppress(ConnectionError):  # it may be over before all of it is said
+        await misuse(sctp_of(call))
 
     async with asyncio.timeout(15):
         assert await call.ended == "failed"

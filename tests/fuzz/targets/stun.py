@@ -1,4 +1,4 @@
-"""A datagram at the ICE socket, from anybody: the guard, then aioice's parser of STUN for whoever knows the password."""
+"""A datagram at the ICE socket, from anybody: the guard, then aioice's parser for whoever knows the password."""
 
 from __future__ import annotations
 
