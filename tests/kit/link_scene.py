@@ -7,6 +7,7 @@ import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,8 @@ async def scene(directory: Path, weak_link: Conditions = WEAK) -> AsyncIterator[
             for place, conditions in zip(places, (weak_link, GOOD), strict=True)
         ]
         stack.enter_context(home.entered())
+        # Threads of an earlier story would connect from where it stood.
+        asyncio.get_running_loop().set_default_executor(stack.enter_context(ThreadPoolExecutor()))
         broker = await stack.enter_async_context(mosquitto(make_fleet(directory / "fleet"), apps=[_APP]))
         device = enrol(broker.fleet, Registry(broker.fleet.registry_url), "SN1")
         camera = {"width": WIDTH, "height": HEIGHT, "fps": FPS, "bitrate_bps": BITRATE_BPS}
