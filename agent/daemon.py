@@ -56,7 +56,7 @@ class Daemon:
         origin = random.getrandbits(32)  # of RTP timestamps (RFC 3550, section 5.1)
         streams: dict[StreamName, Stream] = {
             "main": Stream("main", ask=lambda: self._camera.request_keyframe("main"), sent=self._read, origin=origin),
-            "sub": Stream("sub", ask=lambda: self._camera.request_keyframe("sub"), origin=origin),
+            "sub": Stream("sub", ask=lambda: self._camera.request_keyframe("sub"), sent=self._read, origin=origin),
         }
         self._camera = Camera(config.camera, Choice(config.camera), streams, on_state=self._on_camera)
         self._panel = Panel(config.panel, self._on_privacy)

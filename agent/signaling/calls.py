@@ -82,6 +82,9 @@ class Calls:
             is_somebodys = self._read(jws.peek(payload))
         except ProtocolError as error:
             self._silence(type(error).__name__.lower(), error)
+        except Exception:  # noqa: BLE001  # whoever hands messages over ends the connection to the broker for it
+            _LOG.exception("a message was not taken, by a fault of ours")
+            self.refused["fault"] += 1
         if not is_somebodys:
             self._strangers.charge(self._cpu() - began_s)
 

@@ -100,5 +100,6 @@ class Grants:
 
 def _keep(kept: OrderedDict[_Name, _Value], name: _Name, value: _Value, most: int) -> None:
     kept[name] = value
+    kept.move_to_end(name)
     if len(kept) > most:
         kept.popitem(last=False)

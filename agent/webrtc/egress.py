@@ -19,9 +19,9 @@ from agent.media.packetize import Packetized
 from agent.media.resend import Resends, Sent
 from agent.media.rtp import Image, Layout, Retransmission, images, resent
 from agent.media.stream import Stream
-from agent.webrtc import seams
 from agent.webrtc.inbox import Inbox
 from agent.webrtc.path import Path
+from agent.webrtc.seams import paths, sending
 from agent.webrtc.srtp import Protector
 
 _LOG: Final = logging.getLogger(__name__)
@@ -83,6 +83,7 @@ class Egress:
         self._captured_at = 0.0
         self._octets = 0  # of payload (RFC 3550, section 6.4.1)
         self._told_at = 0.0
+        self._closed = False
 
     @property
     def way(self) -> str:
@@ -100,11 +101,14 @@ class Egress:
         return f"packets: {counts}; pictures dropped: {self._feed.dropped}; way: {self.way}"
 
     def subscribe(self) -> None:
-        """Begin to take pictures."""
-        self.stream.subscribe(self, self._loop.time())
+        """Begin to take pictures, unless it is over already."""
+        if not self._closed:
+            self.stream.subscribe(self, self._loop.time())
 
-    def connect(self, transport: RTCDtlsTransport, agreed: seams.Negotiated) -> None:
-        """Begin to send: DTLS stands."""
+    def connect(self, transport: RTCDtlsTransport, agreed: sending.Negotiated) -> None:
+        """Begin to send: DTLS stands. It may come to that when the session is ending."""
+        if self._closed:
+            return
         layout = Layout.of(
             agreed.payload_type,
             agreed.extension_ids,
@@ -117,11 +121,11 @@ class Egress:
         self._out = _Out(transport, layout, protector, agreed.rtx_payload_type, agreed.rtx_ssrc)
         self._drain()
 
-    def progress(self) -> seams.Progress | None:
+    def progress(self) -> sending.Progress | None:
         """Say what sender reports say; None before the first picture."""
         if self._timestamp is None:
             return None
-        return seams.Progress(self.counts.sent, self._octets, self._timestamp, self._captured_at)
+        return sending.Progress(self.counts.sent, self._octets, self._timestamp, self._captured_at)
 
     def watch(self, stream: Stream) -> None:
         """Go over to another stream of the same camera, at its next keyframe."""
@@ -136,6 +140,7 @@ class Egress:
 
     def close(self) -> None:
         """Send no more. Harmless twice."""
+        self._closed = True
         for stream in (self.stream, self._next):
             if stream is not None:
                 stream.unsubscribe(self)
@@ -255,11 +260,13 @@ class Egress:
         return 1
 
     def _find_path(self, out: _Out) -> bool:
-        pair = seams.nominated(out.transport)
-        if pair is not None and pair is not self._pair:
+        pair = paths.nominated(out.transport)
+        if pair is None:  # the viewer is gone, and nobody else is to pay for a keyframe that it cannot get
+            self._feed.skip()
+        elif pair is not self._pair:
             if self._path is not None:
                 self._path.close()
-            self._pair, self._path = pair, seams.path(pair, self._inbox)
+            self._pair, self._path = pair, paths.path(pair, self._inbox)
         return pair is not None
 
     def _fell_behind(self, now: float) -> None:

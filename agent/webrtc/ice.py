@@ -20,9 +20,9 @@ from aioice.candidate import candidate_priority
 from aiortc import RTCDtlsTransport
 
 from agent.config import NetworkConfig
-from agent.webrtc import seams
 from agent.webrtc.addresses import Reach, is_public, may_probe, reach
 from agent.webrtc.credential import credential
+from agent.webrtc.seams import gathering
 from protocol.errors import Refused
 from protocol.ice import Server, parse_server
 
@@ -41,8 +41,8 @@ class Gathering:
         """Put itself in the place of aioice's own gathering, which begins with the local description."""
         self._network = network
         self._servers = [parse_server(url) for url in (*network.stun, *network.turn)]
-        self._connection = seams.gather_by(transport, self._open)
-        seams.speak_only(self._connection, self.may_probe)
+        self._connection = gathering.gather_by(transport, self._open)
+        gathering.speak_only(self._connection, self.may_probe)
         self._reach = Reach()
         self._sockets: list[ice.StunProtocol] = []
         self._foundations: dict[tuple[str, ...], int] = {}
@@ -61,7 +61,7 @@ class Gathering:
     def may_probe(self, host: str, port: int) -> bool:
         """Whether the session speaks to an address of its viewer at all."""
         mode = self._network.addresses
-        return may_probe(host, port, mode) and (host.endswith(".local") or self._reach.allows(host))
+        return may_probe(host, port, mode) and (host.lower().endswith(".local") or self._reach.allows(host))
 
     async def ask(self, found: Callable[[str], None]) -> None:
         """Ask all servers; `found` gets each candidate-attribute (RFC 8839), and an empty one at the end.
@@ -70,7 +70,7 @@ class Gathering:
         """
 
         def offer(candidate: Candidate) -> None:
-            seams.offer(self._connection, candidate)
+            gathering.offer(self._connection, candidate)
             found(f"candidate:{candidate.to_sdp()}")
 
         await asyncio.gather(*(self._attempt(server, job) for server, job in self._jobs(offer)))
@@ -91,9 +91,9 @@ class Gathering:
             except OSError as error:
                 _LOG.info("no socket on an address of ours: %s", error)
         for own in self._sockets:
-            seams.use(connection, own)
+            gathering.use(connection, own)
             if self._network.addresses == "lan":
-                seams.offer(connection, own.local_candidate)
+                gathering.offer(connection, own.local_candidate)
 
     async def _socket(self, connection: ice.Connection, host: str) -> ice.StunProtocol:
         transport, own = await asyncio.get_running_loop().create_datagram_endpoint(
@@ -149,7 +149,7 @@ class Gathering:
         )
         address = relayed.transport.get_extra_info("sockname")
         relayed.local_candidate = self._candidate("relay", address, server.host, server.way, preference=preference)
-        seams.use(self._connection, relayed)
+        gathering.use(self._connection, relayed)
         offer(relayed.local_candidate)
 
     def _candidate(self, kind: str, address: tuple[str, int], *of: str, preference: int = _MOST_PREFERRED) -> Candidate:

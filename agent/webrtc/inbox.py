@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import select
 import socket
 import struct
@@ -15,6 +16,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
+
+_LOG: Final = logging.getLogger(__name__)
 
 LONGEST_S: Final = 0.1
 """How long a datagram waits when no picture leaves: ICE and DTLS bear ten times as much."""
@@ -26,7 +29,7 @@ MOST_AT_A_TIME: Final = 512
 """Datagrams of one socket that one reading takes: more than its kernel's buffer holds. What is over comes next time."""
 
 _SO_TIMESTAMPNS: Final = 35  # asm-generic/socket.h; Python has no name for it
-_TIMESPEC: Final = struct.Struct("qq")
+_TIMESPEC: Final = struct.Struct("@ll")
 _CONTROL_BYTES: Final = socket.CMSG_SPACE(_TIMESPEC.size)
 _LARGEST: Final = 2048  # more than any MTU that a viewer's packets pass
 
@@ -107,6 +110,8 @@ class Inbox:
                     self.age_s = min(max(0.0, time.time() - seconds - nanoseconds / 1e9), LONGEST_S)
                 try:
                     receive(data, address)
+                except Exception:  # one viewer's fault is not the others': asyncio, too, would log it and go on
+                    _LOG.exception("a datagram was not taken")
                 finally:
                     self.age_s = 0.0
                 if sock.fileno() not in self._boxes:

@@ -44,7 +44,6 @@ class CheckedOffer:
     candidates: tuple[str, ...]  # candidate-attribute values, RFC 8839 section 5.1
     mid: str  # of the video
     may_answer_passively: bool
-    has_data_channel: bool
     sections: tuple[str | None, ...]  # as offered: None is answered by aiortc, a text is the refusal of that section
     is_bundled: bool
     has_tls_id: bool
@@ -89,7 +88,7 @@ def check_offer(sdp: str, *, control: bool = False) -> CheckedOffer:
     bundle = next((line.split()[1:] for line in session.attributes.get("group", ()) if line.startswith("BUNDLE ")), [])
     tagged = sections[mids.index(bundle[0])] if mid in bundle and bundle[0] in mids else video
     transport = _transport(video, tagged, session)
-    served, channel = [video], None
+    served = [video]
     if control:
         channels = [
             section
@@ -97,7 +96,6 @@ def check_offer(sdp: str, *, control: bool = False) -> CheckedOffer:
             if section.kind == "application" and section.is_live and mid in bundle and name in bundle
         ]
         served += channels[:1]
-        channel = channels[0] if channels else None
     written = [
         _video(section, mid, transport) if section is video else _channel(section, name or "", transport)
         for name, section in zip(mids, sections, strict=True)
@@ -116,7 +114,6 @@ def check_offer(sdp: str, *, control: bool = False) -> CheckedOffer:
         candidates=candidates,
         mid=mid,
         may_answer_passively=transport.setup == "actpass",
-        has_data_channel=channel is not None,
         sections=tuple(
             None if section in served else _refusal(section, name) for section, name in zip(sections, mids, strict=True)
         ),

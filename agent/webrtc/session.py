@@ -19,7 +19,6 @@ from agent.config import NetworkConfig
 from agent.media.bandwidth import Bandwidth
 from agent.media.stream import Stream
 from agent.tasks import end
-from agent.webrtc import seams
 from agent.webrtc.control import LABEL, SCOPE, Control
 from agent.webrtc.egress import Egress
 from agent.webrtc.guard import Guard
@@ -27,6 +26,7 @@ from agent.webrtc.ice import Gathering
 from agent.webrtc.inbox import Inbox
 from agent.webrtc.reports import Reports
 from agent.webrtc.sdp import MAX_CANDIDATES, check_offer, complete_answer
+from agent.webrtc.seams import channel, dtls, gathering, sending, sockets
 from protocol.errors import Refused
 
 _LOG: Final = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Session:
         self._ssrc = ssrc
         self._now = now
         self._on_connected = on_connected
-        self._peer = seams.peer_connection(terms.key, terms.certificate)
+        self._peer = dtls.peer_connection(terms.key, terms.certificate)
         self._subscribed = False
         self._candidates: asyncio.Queue[str] = asyncio.Queue(MAX_CANDIDATES)  # more than that are not probed
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -127,7 +127,7 @@ class Session:
     def renew(self, life_s: float, scope: frozenset[str]) -> None:
         """Go on for so long from now, under what is allowed now."""
         self._life_s, self._scope = life_s, scope
-        if self._life is not None and not self._life.expired():
+        if self._life is not None and not self._life.expired() and not self._end.done():
             self._life.reschedule(asyncio.get_running_loop().time() + life_s)
 
     def add_candidate(self, candidate: str) -> None:
@@ -147,10 +147,10 @@ class Session:
             self._send_through(transceiver)
             await peer.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
             if (sctp := peer.sctp) is not None:
-                seams.bound_sctp(sctp, lambda: self.end("failed"))
+                channel.bound_sctp(sctp, lambda: self.end("failed"))
                 peer.add_listener("datachannel", self._on_channel)
             if offer.may_answer_passively:
-                seams.answer_passively(transceiver.sender.transport)
+                dtls.answer_passively(transceiver.sender.transport)
             await peer.setLocalDescription(await peer.createAnswer())
         except Exception as error:  # none is known: `check_offer` gives aiortc only what it takes
             raise Refused("failed", f"the offer cannot be answered ({type(error).__name__})") from error
@@ -163,13 +163,13 @@ class Session:
         codecs = RTCRtpSender.getCapabilities("video").codecs
         transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType in {"video/H264", "video/rtx"}])
         transport = transceiver.sender.transport
-        sender = seams.place_sender(
+        sender = sending.place_sender(
             transceiver, lambda agreed: self.egress.connect(transport, agreed), self.egress.progress, ssrc=self._ssrc
         )
         reports = Reports(self.egress, sender, self.bandwidth, self._inbox, now=self._now)
-        seams.put_guard(transport, self.guard)
-        seams.send_by_records(transport)
-        seams.on_rtcp(transport, reports.take, self.guard.drops)
+        sockets.put_guard(transport, self.guard)
+        dtls.send_by_records(transport)
+        dtls.on_rtcp(transport, reports.take, self.guard.drops)
         self._gathering = Gathering(self.terms.network, transport)
         transport.transport.on("statechange", lambda: self._on_ice(transport.transport.state))
 
@@ -199,7 +199,7 @@ class Session:
             nonlocal begun
             if not begun:
                 begun = True
-                group.create_task(seams.connect(self._peer), name=f"ice-{self.terms.sid}")
+                group.create_task(gathering.connect(self._peer), name=f"ice-{self.terms.sid}")
             found(candidate, self._offer.mid)
 
         async with asyncio.TaskGroup() as group:
@@ -212,14 +212,15 @@ class Session:
     async def _probe(self) -> None:
         """Hand candidates to ICE one by one: a name to resolve holds up its followers, never the answer."""
         while True:
+            text = await self._candidates.get()
             try:
-                candidate = candidate_from_sdp((await self._candidates.get()).removeprefix("candidate:"))
-            except (ValueError, IndexError, AssertionError):
-                continue
-            known = candidate.component == 1 and candidate.protocol.lower() == "udp"  # aioice stumbles over component 2
-            if known and self._gathering.may_probe(candidate.ip, candidate.port):
-                candidate.sdpMid = self._offer.mid
-                await self._peer.addIceCandidate(candidate)
+                candidate = candidate_from_sdp(text.removeprefix("candidate:"))
+                known = candidate.component == 1 and candidate.protocol.lower() == "udp"  # aioice stumbles over 2
+                if known and self._gathering.may_probe(candidate.ip, candidate.port):
+                    candidate.sdpMid = self._offer.mid
+                    await self._peer.addIceCandidate(candidate)
+            except Exception as error:  # noqa: BLE001  # one that cannot be read or looked up is not the others' end
+                _LOG.debug("session %s: a candidate was passed over (%s)", self.terms.sid, type(error).__name__)
 
     def _on_state(self) -> None:
         state = self._peer.connectionState

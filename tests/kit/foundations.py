@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 def moved(what: str) -> str:
     """Say that something is gone."""
-    return f"{what} is not there any more, and agent/webrtc/seams.py stands on it"
+    return f"{what} is not there any more, and agent/webrtc/seams/ stands on it"
 
 
 def takes(function: Callable[..., object]) -> list[str]:

@@ -87,10 +87,16 @@ export class Peer extends EventTarget {
   }
 
   /** Let the session go on under a fresh grant. */
-  async renew(grant) {
+  renew(grant) {
     this.#seq += 1;
-    const compact = await sign("renew", { sid: this.sid, seq: this.#seq, grant }, this.#key);
-    if (!this.#over) this.#send(compact);
+    this.#follow("renew", { sid: this.sid, seq: this.#seq, grant });
+  }
+
+  /** Sign and send after all that was said before: the camera passes over what overtakes. */
+  #follow(kind, payload) {
+    this.#outbox = this.#outbox
+      .then(() => sign(kind, payload, this.#key))
+      .then((compact) => this.#over || this.#send(compact));
   }
 
   /** Take a peeked message of this sid. */
@@ -183,9 +189,7 @@ export class Peer extends EventTarget {
       mid: found?.sdpMid ?? "0",
       mline: found?.sdpMLineIndex ?? 0,
     };
-    this.#outbox = this.#outbox
-      .then(() => sign("candidate", payload, this.#key))
-      .then((compact) => this.#over || this.#send(compact));
+    this.#follow("candidate", payload);
   }
 
   async #moved(state) {

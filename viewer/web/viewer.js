@@ -141,7 +141,7 @@ export class CamwardViewer extends EventTarget {
       let ends = endsMs;
       try {
         const { grant } = await this.#fleet.grant(this.#device, jwk);
-        if (peer === this.#peer) await peer.renew(grant);
+        if (peer === this.#peer) peer.renew(grant);
         ends = performance.now() + sessionMs;
       } catch (error) {
         console.warn("camward: not renewed yet", error.message);

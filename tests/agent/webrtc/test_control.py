@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from aiortc.rtcsctptransport import DataChunk, ForwardTsnChunk, RTCSctpTransport
+from aiortc.rtcsctptransport import DataChunk, ForwardTsnChunk, RTCSctpTransport, SackChunk
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -161,7 +161,15 @@ async def _sends_no_text(sctp: RTCSctpTransport) -> None:
     await sctp._send(0, 51, b"\xff\xfe")
 
 
-@pytest.mark.parametrize("misuse", [_floods, _opens_streams, _sends_no_text])
+async def _claims_gaps(sctp: RTCSctpTransport) -> None:
+    """A SACK of chunks that were never sent: aiortc would count through all of them, for seconds."""
+    chunk = SackChunk()
+    chunk.cumulative_tsn, chunk.advertised_rwnd = 1, 65536
+    chunk.gaps = [(1, 65535)] * 280
+    await sctp._send_chunk(chunk)
+
+
+@pytest.mark.parametrize("misuse", [_floods, _opens_streams, _claims_gaps, _sends_no_text])
 async def test_a_viewer_who_misuses_the_channel_ends_its_own_session_alone(house: House, misuse: Any) -> None:
     other = await house.watch("b")
     call = await opened(house)

@@ -13,6 +13,7 @@ import pytest
 from agent.media import annexb
 from agent.media.access_unit import AccessUnit
 from agent.webrtc.path import Path
+from agent.webrtc.seams import sending
 from tests.kit.arrivals import access_unit, by_picture, is_keyframe, numbered_without_gaps, ticks_after, until, whole
 from tests.kit.caller import Signer
 from tests.kit.footage import nal, recorded, unit_of
@@ -105,6 +106,23 @@ async def test_a_session_that_ends_in_the_middle_of_a_keyframe_sends_no_more_of_
     assert egress.counts.sent == sent
     assert camera.stream.viewers == 0
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_a_session_that_is_over_before_dtls_stands_takes_no_pictures_and_no_socket(camera: Recorded) -> None:
+    await camera.house.connect("a")
+    egress = camera.house.session("a").egress
+    out = egress._out
+    assert out is not None
+    egress.close()
+
+    egress.subscribe()
+    agreed = sending.Negotiated(
+        payload_type=99, rtx_payload_type=None, extension_ids={}, mid="0", tag_bytes=16, ssrc=1, rtx_ssrc=2
+    )
+    egress.connect(out.transport, agreed)
+
+    assert camera.stream.viewers == 0
+    assert egress._out is None
 
 
 async def test_a_viewer_whose_socket_is_full_skips_to_a_keyframe_and_the_other_misses_nothing(

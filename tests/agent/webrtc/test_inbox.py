@@ -119,3 +119,21 @@ async def test_a_flood_is_read_in_bounded_parts(
     inbox.read()
     assert len(heard) == 8
     inbox.leave(ours)
+
+
+async def test_what_one_viewer_breaks_keeps_nobody_else_from_being_read(
+    ours: socket.socket, viewer: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox, heard = Inbox(), list[bytes]()
+
+    def take(data: bytes, address: object) -> None:
+        heard.append(data)
+        raise ZeroDivisionError
+
+    inbox.join(ours, take)
+    for number in range(3):
+        viewer.send(bytes([number]))
+        await until(lambda: len(heard) > number)  # noqa: B023  # it is awaited in this turn
+
+    assert "a datagram was not taken" in caplog.text
+    inbox.leave(ours)

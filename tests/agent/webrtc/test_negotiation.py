@@ -25,7 +25,7 @@ from aiortc.rtcdtlstransport import (
 from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpHeaderExtensionParameters
 
 from agent.media import rtp
-from agent.webrtc import seams
+from agent.webrtc.seams import dtls, sending
 from tests.kit.caller import Signer
 from tests.kit.foundations import moved
 from tests.kit.house import House
@@ -33,18 +33,18 @@ from tests.kit.house import House
 
 @pytest.mark.parametrize("flags", ["fpu vme aes avx2", "fp asimd evtstrm aes pmull sha1"], ids=["x86", "arm"])
 def test_with_aes_instructions_gcm_comes_first(flags: str) -> None:
-    assert seams.srtp_profiles(flags) == [SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_SHA1_80, SRTP_AEAD_AES_256_GCM]
+    assert dtls.srtp_profiles(flags) == [SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_SHA1_80, SRTP_AEAD_AES_256_GCM]
 
 
 @pytest.mark.parametrize("flags", ["", "fp asimd evtstrm crc32 cpuid", "vaes_not_really"], ids=["none", "pi 4", "like"])
 def test_without_them_counter_mode_comes_first(flags: str) -> None:
-    assert seams.srtp_profiles(flags) == [SRTP_AES128_CM_SHA1_80, SRTP_AEAD_AES_128_GCM, SRTP_AEAD_AES_256_GCM]
+    assert dtls.srtp_profiles(flags) == [SRTP_AES128_CM_SHA1_80, SRTP_AEAD_AES_128_GCM, SRTP_AEAD_AES_256_GCM]
 
 
 def test_aiortc_knows_the_profiles_that_the_seam_orders_and_no_other() -> None:
     known = {profile.openssl_profile for profile in SRTP_PROFILES}
 
-    assert known == set(seams._TAG_BYTES), "aiortc.rtcdtlstransport.SRTP_PROFILES has others now"
+    assert known == set(sending._TAG_BYTES), "aiortc.rtcdtlstransport.SRTP_PROFILES has others now"
 
 
 @pytest.mark.parametrize("profile", SRTP_PROFILES, ids=lambda profile: profile.openssl_profile.decode())
@@ -57,7 +57,7 @@ def test_a_tag_has_as_many_bytes_as_the_seam_says(profile: rtcdtlstransport.SRTP
         )
     )
 
-    assert len(session.protect(b"\x80" + bytes(40))) == 41 + seams._TAG_BYTES[profile.openssl_profile]
+    assert len(session.protect(b"\x80" + bytes(40))) == 41 + sending._TAG_BYTES[profile.openssl_profile]
 
 
 async def test_the_first_profile_of_ours_that_the_viewer_has_is_agreed_on(house: House) -> None:
@@ -67,7 +67,7 @@ async def test_the_first_profile_of_ours_that_the_viewer_has_is_agreed_on(house:
     assert out is not None
     ssl = out.transport._ssl
     assert ssl is not None, moved("RTCDtlsTransport._ssl")
-    assert ssl.get_selected_srtp_profile() == seams._PROFILES[0].openssl_profile
+    assert ssl.get_selected_srtp_profile() == dtls._PROFILES[0].openssl_profile
 
 
 def test_aiortcs_table_of_header_extensions_takes_ours() -> None:
@@ -81,7 +81,7 @@ def test_aiortcs_table_of_header_extensions_takes_ours() -> None:
 
 
 def test_aiortcs_table_of_codecs_takes_transport_wide_feedback_once() -> None:
-    seams._extend_what_aiortc_negotiates()
+    sending._extend_what_aiortc_negotiates()
 
     h264 = [codec for codec in CODECS["video"] if codec.mimeType == "video/H264"]
     assert h264, "aiortc.codecs.CODECS has no H264 any more"
@@ -156,9 +156,9 @@ async def test_what_was_not_offered_is_not_answered(house: House) -> None:
 
 
 async def test_what_was_agreed_on_is_told_when_media_may_begin(device: Signer) -> None:
-    agreed: asyncio.Future[seams.Negotiated] = asyncio.get_running_loop().create_future()
+    agreed: asyncio.Future[sending.Negotiated] = asyncio.get_running_loop().create_future()
     viewer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    camera = seams.peer_connection(device.key, device.chain[0])
+    camera = dtls.peer_connection(device.key, device.chain[0])
     try:
         receiving = viewer.addTransceiver("video", direction="recvonly")
         wanted = [c for c in RTCRtpSender.getCapabilities("video").codecs if c.name.upper() in {"H264", "RTX"}]
@@ -166,7 +166,7 @@ async def test_what_was_agreed_on_is_told_when_media_may_begin(device: Signer) -
         await viewer.setLocalDescription(await viewer.createOffer())
         sending = camera.addTransceiver("video", direction="sendonly")
         sending.setCodecPreferences(wanted)
-        sender = seams.place_sender(sending, agreed.set_result, lambda: None, ssrc=7)
+        sender = sending.place_sender(sending, agreed.set_result, lambda: None, ssrc=7)
         await camera.setRemoteDescription(viewer.localDescription)
         await camera.setLocalDescription(await camera.createAnswer())
         answer = camera.localDescription.sdp
@@ -183,5 +183,5 @@ async def test_what_was_agreed_on_is_told_when_media_may_begin(device: Signer) -
     assert f"a=mid:{told.mid}\r\n" in answer
     assert all(f"a=extmap:{number} {uri}\r\n" in answer for uri, number in told.extension_ids.items())
     assert {rtp.TRANSPORT_CC, rtp.PLAYOUT_DELAY} <= set(told.extension_ids)
-    assert told.tag_bytes == seams._TAG_BYTES[seams._PROFILES[0].openssl_profile]
+    assert told.tag_bytes == sending._TAG_BYTES[dtls._PROFILES[0].openssl_profile]
     assert told.ssrc == sender._ssrc

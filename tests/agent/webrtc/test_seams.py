@@ -1,4 +1,4 @@
-"""What seams.py stands on in aiortc's certificate and sender: when a release moves one of these, this says which.
+"""What seams/ stands on in aiortc's certificate and sender: when a release moves one of these, this says which.
 
 The rest is in test_seams_transport.py, test_negotiation.py and, for srtp.py, test_srtp.py.
 """
@@ -24,7 +24,7 @@ from aiortc.rtcdtlstransport import (
 from aiortc.rtp import RtcpPacket, RtcpSenderInfo, RtcpSrPacket
 from OpenSSL import SSL
 
-from agent.webrtc import seams
+from agent.webrtc.seams import dtls, sending
 from protocol.names import Role, device_id
 from tests.kit.caller import Signer, TrustTree
 from tests.kit.foundations import moved, takes
@@ -33,10 +33,10 @@ from tests.kit.house import House
 
 async def test_aiortc_reads_its_certificates_where_the_seam_puts_ours(device: Signer) -> None:
     stock = RTCPeerConnection()
-    assert isinstance(getattr(stock, seams.CERTIFICATES, None), list), moved(f"RTCPeerConnection.{seams.CERTIFICATES}")
+    assert isinstance(getattr(stock, dtls.CERTIFICATES, None), list), moved(f"RTCPeerConnection.{dtls.CERTIFICATES}")
     await stock.close()
 
-    peer = seams.peer_connection(device.key, device.chain[0])
+    peer = dtls.peer_connection(device.key, device.chain[0])
     transceiver = peer.addTransceiver("video")
     (fingerprint, *_) = [
         entry.value
@@ -56,7 +56,7 @@ def test_aiortc_asks_its_certificate_for_the_dtls_context() -> None:
 
 def test_the_dtls_context_offers_only_forward_secret_aead_ciphers() -> None:
     device = TrustTree().leaf(Role.DEVICE, device_id(bytes(16)))
-    certificate = seams.DeviceCertificate(key=device.key, cert=device.chain[0])
+    certificate = dtls.DeviceCertificate(key=device.key, cert=device.chain[0])
 
     ciphers = SSL.Connection(certificate._create_ssl_context(SRTP_PROFILES)).get_cipher_list()
 
@@ -66,9 +66,11 @@ def test_the_dtls_context_offers_only_forward_secret_aead_ciphers() -> None:
 
 
 def test_a_transceiver_keeps_its_sender_where_the_seam_puts_ours(transceiver: RTCRtpTransceiver) -> None:
-    assert getattr(transceiver, seams.SENDER, None) is transceiver.sender, moved(f"RTCRtpTransceiver.{seams.SENDER}")
+    assert getattr(transceiver, sending.SENDER, None) is transceiver.sender, moved(
+        f"RTCRtpTransceiver.{sending.SENDER}"
+    )
 
-    sender = seams.place_sender(transceiver, lambda agreed: None, lambda: None, ssrc=7)
+    sender = sending.place_sender(transceiver, lambda agreed: None, lambda: None, ssrc=7)
 
     assert transceiver.sender is sender
 
@@ -81,13 +83,13 @@ def test_a_sender_says_its_names_where_the_seam_reads_them(transceiver: RTCRtpTr
 def test_the_sender_in_the_place_of_aiortcs_has_its_stream_and_the_ssrc_of_all(transceiver: RTCRtpTransceiver) -> None:
     old = transceiver.sender
 
-    sender = seams.place_sender(transceiver, lambda agreed: None, lambda: None, ssrc=7)
+    sender = sending.place_sender(transceiver, lambda agreed: None, lambda: None, ssrc=7)
 
     assert (sender._ssrc, sender._stream_id) == (7, old._stream_id)
     assert sender.transport is old.transport
 
 
-@pytest.mark.parametrize("name", [seams.STARTED, seams.EXITED])
+@pytest.mark.parametrize("name", [sending.STARTED, sending.EXITED])
 def test_a_sender_waits_for_the_events_that_the_seam_sets(transceiver: RTCRtpTransceiver, name: str) -> None:
     assert isinstance(getattr(transceiver.sender, name, None), asyncio.Event), moved(f"RTCRtpSender.{name}")
     own = name.removeprefix("_RTCRtpSender")
@@ -110,7 +112,7 @@ def test_a_receiver_is_told_the_ssrc_that_its_reports_bear(transceiver: RTCRtpTr
     assert takes(RTCRtpReceiver._set_rtcp_ssrc) == ["self", "ssrc"], moved("RTCRtpReceiver._set_rtcp_ssrc(ssrc)")
 
 
-@pytest.mark.parametrize("name", [seams.LSR, seams.LSR_TIME])
+@pytest.mark.parametrize("name", [sending.LSR, sending.LSR_TIME])
 def test_a_sender_notes_when_it_reported_where_the_seam_reads_it(transceiver: RTCRtpTransceiver, name: str) -> None:
     assert hasattr(transceiver.sender, name), moved(f"RTCRtpSender.{name}")
     own = name.removeprefix("_RTCRtpSender")
@@ -150,11 +152,11 @@ async def test_what_was_sent_goes_into_sender_reports(house: House) -> None:
 
 
 async def test_a_round_trip_is_known_from_the_report_on_our_last_report(transceiver: RTCRtpTransceiver) -> None:
-    sender = seams.place_sender(transceiver, lambda agreed: None, lambda: None, ssrc=7)
+    sender = sending.place_sender(transceiver, lambda agreed: None, lambda: None, ssrc=7)
     assert sender.round_trip_s(0, 0.0, 100.0) is None
 
-    setattr(sender, seams.LSR, 0x12345678)
-    setattr(sender, seams.LSR_TIME, 100.0)
+    setattr(sender, sending.LSR, 0x12345678)
+    setattr(sender, sending.LSR_TIME, 100.0)
 
     assert sender.round_trip_s(0x12345678, 0.25, 100.5) == pytest.approx(0.25)
     assert sender.round_trip_s(0x12345678, 0.25, 100.1) == 0.0

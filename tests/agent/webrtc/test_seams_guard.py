@@ -13,8 +13,8 @@ from aioice.ice import CandidatePair, Connection, StunProtocol
 from aiortc import RTCDtlsTransport, RTCRtpTransceiver
 from OpenSSL import SSL
 
-from agent.webrtc import seams
 from agent.webrtc.guard import MAX_QUEUED, Guard
+from agent.webrtc.seams import dtls, sockets
 from tests.kit.foundations import moved, takes
 from tests.kit.hostile_datagrams import raw_stun, request
 from tests.kit.house import House
@@ -22,20 +22,20 @@ from tests.kit.house import House
 VIEWER = ("192.0.2.1", 5000)
 
 
-def guarded(transceiver: RTCRtpTransceiver) -> tuple[Connection, Guard, seams.GuardedSocket]:
+def guarded(transceiver: RTCRtpTransceiver) -> tuple[Connection, Guard, sockets.GuardedSocket]:
     """A connection with a guard, and a socket of it that is not open."""
     guard = Guard()
-    seams.put_guard(transceiver.sender.transport, guard)
+    sockets.put_guard(transceiver.sender.transport, guard)
     connection = transceiver.sender.transport.transport._connection
-    sock = seams.GuardedSocket(connection)
+    sock = sockets.GuardedSocket(connection)
     sock.local_candidate = aioice.Candidate.from_sdp("1 1 udp 1 192.0.2.7 4000 typ host")
     return connection, guard, sock
 
 
 def test_a_connection_makes_its_sockets_by_the_name_that_the_seam_replaces() -> None:
-    assert getattr(ice, seams.SOCKET, None) is seams.GuardedSocket
+    assert getattr(ice, sockets.SOCKET, None) is sockets.GuardedSocket
     source = inspect.getsource(Connection.get_component_candidates)
-    assert source.count(f"{seams.SOCKET}(self)") == 2, moved(f"{seams.SOCKET}(self) in aioice.ice")
+    assert source.count(f"{sockets.SOCKET}(self)") == 2, moved(f"{sockets.SOCKET}(self) in aioice.ice")
     assert takes(StunProtocol.__init__) == ["self", "receiver"]
     assert takes(StunProtocol.datagram_received) == ["self", "data", "addr"]
 
@@ -48,13 +48,13 @@ async def test_every_socket_of_a_session_is_guarded_from_its_beginning(house: Ho
 
     assert sockets
     for sock in sockets:
-        assert isinstance(sock, seams.GuardedSocket)
+        assert isinstance(sock, sockets.GuardedSocket)
         assert sock._guard is house.session("a").guard
-        assert getattr(sock.transport, seams.MAX_SIZE) == seams._RECEIVE_BYTES
+        assert getattr(sock.transport, sockets.MAX_SIZE) == sockets.RECEIVE_BYTES
 
 
 async def test_a_connection_without_a_guard_is_aioices_own() -> None:
-    sock = seams.GuardedSocket(connection := Connection(ice_controlling=True))
+    sock = sockets.GuardedSocket(connection := Connection(ice_controlling=True))
     sock.local_candidate = aioice.Candidate.from_sdp("1 1 udp 1 192.0.2.7 4000 typ host")
 
     sock.datagram_received(b"\x16data", VIEWER)
@@ -69,7 +69,7 @@ def test_asyncio_hands_datagrams_to_the_method_that_the_seam_replaces() -> None:
 
 
 def test_a_pair_tells_of_its_success_by_the_method_that_the_seam_replaces() -> None:
-    assert takes(Connection.check_state) == ["self", "pair", "state"], moved(f"Connection.{seams.CHECK_STATE}()")
+    assert takes(Connection.check_state) == ["self", "pair", "state"], moved(f"Connection.{sockets.CHECK_STATE}()")
     assert "self.check_state(pair, CandidatePair.State.SUCCEEDED)" in inspect.getsource(Connection.check_start)
     set_elsewhere = [
         line for line in inspect.getsource(ice).splitlines() if ".state = " in line and "State.SUCCEEDED" in line
@@ -157,8 +157,8 @@ async def test_a_proven_check_that_aioice_cannot_read_is_malformed(
 
 @pytest.mark.parametrize("module", [ice, turn])
 def test_whoever_reads_stun_takes_a_bad_attribute_for_a_bad_message(module: ModuleType) -> None:
-    assert f"stun.{seams.PARSE}(data)\n" in inspect.getsource(module), moved(f"stun.{seams.PARSE}() in aioice")
-    assert getattr(stun, seams.PARSE) is seams.parse_stun
+    assert f"stun.{sockets.PARSE}(data)\n" in inspect.getsource(module), moved(f"stun.{sockets.PARSE}() in aioice")
+    assert getattr(stun, sockets.PARSE) is sockets.parse_stun
 
     with pytest.raises(ValueError, match="attribute of the wrong length"):
         stun.parse_message(raw_stun((0x24, b"\0")))
@@ -193,7 +193,7 @@ def test_aioice_says_its_names_and_password_where_the_seam_reads_them(transceive
 
 
 def test_dtls_is_written_by_the_method_that_the_seam_replaces(transceiver: RTCRtpTransceiver) -> None:
-    assert takes(RTCDtlsTransport._write_ssl) == ["self"], moved(f"RTCDtlsTransport.{seams.WRITE_SSL}()")
+    assert takes(RTCDtlsTransport._write_ssl) == ["self"], moved(f"RTCDtlsTransport.{dtls.WRITE_SSL}()")
     for method in (RTCDtlsTransport._do_handshake, RTCDtlsTransport._recv_next, RTCDtlsTransport.stop):
         assert "await self._write_ssl()" in inspect.getsource(method)
     assert hasattr(transceiver.sender.transport.transport, "_send"), moved("RTCIceTransport._send")

@@ -1,4 +1,4 @@
-"""What seams.py stands on in the transports of aiortc and aioice: when a release moves it, this says what."""
+"""What seams/ stands on in the transports of aiortc and aioice: when a release moves it, this says what."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from aiortc import (
 )
 from aiortc.rtcsctptransport import InboundStream
 
-from agent.webrtc import seams
 from agent.webrtc.guard import Drops
 from agent.webrtc.inbox import Inbox
+from agent.webrtc.seams import channel, dtls, gathering, paths, sockets
 from tests.kit.arrivals import until
 from tests.kit.foundations import moved, takes
 from tests.kit.house import House
@@ -62,7 +62,7 @@ def test_the_role_in_dtls_is_set_where_the_seam_sets_it(transceiver: RTCRtpTrans
     transport = transceiver.sender.transport
     assert hasattr(transport, "_set_role"), moved("RTCDtlsTransport._set_role()")
 
-    seams.answer_passively(transport)
+    dtls.answer_passively(transport)
 
     assert transport._role == "server", moved("RTCDtlsTransport._role")
 
@@ -75,8 +75,8 @@ def test_an_ice_transport_has_its_connection_where_the_seam_takes_it(transceiver
 
 
 def test_aioice_hands_what_arrives_to_the_method_that_the_seam_replaces() -> None:
-    method = getattr(aioice.Connection, seams.DATA_RECEIVED, None)
-    assert method is not None, moved(f"aioice.Connection.{seams.DATA_RECEIVED}")
+    method = getattr(aioice.Connection, dtls.DATA_RECEIVED, None)
+    assert method is not None, moved(f"aioice.Connection.{dtls.DATA_RECEIVED}")
 
     assert takes(method) == ["self", "data", "component"]
     assert not hasattr(aioice.Connection, "__slots__"), "a method of aioice.Connection cannot be replaced any more"
@@ -88,7 +88,7 @@ async def test_reports_are_taken_at_once_and_all_else_goes_aiortcs_way(transceiv
     viewer = pylibsrtp.Session(pylibsrtp.Policy(key=key, ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND))
     report = viewer.protect_rtcp(b"\x81\xce\0\x02" + bytes(8))
     connection = transport.transport._connection
-    seams.on_rtcp(transport, taken.append, drops := Drops())
+    dtls.on_rtcp(transport, taken.append, drops := Drops())
 
     connection.data_received(report, 1)  # before DTLS stands there is no key to read it
     transport._rx_srtp = pylibsrtp.Session(pylibsrtp.Policy(key=key, ssrc_type=pylibsrtp.Policy.SSRC_ANY_INBOUND))
@@ -116,22 +116,22 @@ async def test_the_nominated_pair_says_its_socket_and_its_peer(house: House) -> 
     connection = out.transport.transport._connection
     assert isinstance(getattr(connection, "_nominated", None), dict), moved("aioice.Connection._nominated")
 
-    pair = seams.nominated(out.transport)
+    pair = paths.nominated(out.transport)
 
     assert isinstance(pair, aioice.ice.CandidatePair), moved("the pair of component 1")
     (receiver,) = call.watcher.peer.getReceivers()
-    theirs = seams.nominated(receiver.transport)
+    theirs = paths.nominated(receiver.transport)
     assert theirs is not None
     assert pair.remote_addr[1] == theirs.protocol.transport.get_extra_info("sockname")[1]
     inbox = Inbox()
-    path = seams.path(pair, inbox)
+    path = paths.path(pair, inbox)
     assert path.way == "gso"
     path.close()
     assert pair.protocol.transport.get_extra_info("socket").fileno() >= 0, "the path closed aioice's own socket"
 
 
 def test_before_ice_has_a_path_there_is_no_nominated_pair(transceiver: RTCRtpTransceiver) -> None:
-    assert seams.nominated(transceiver.sender.transport) is None
+    assert paths.nominated(transceiver.sender.transport) is None
 
 
 async def test_a_relay_over_tcp_that_does_not_keep_up_takes_no_more() -> None:
@@ -139,8 +139,8 @@ async def test_a_relay_over_tcp_that_does_not_keep_up_takes_no_more() -> None:
         client = aioice.turn.TurnClientTcpProtocol(server.getsockname(), "anna", "swordfish", 600, 500)
         await asyncio.get_running_loop().create_connection(lambda: client, *server.getsockname())
         transport = aioice.turn.TurnTransport(client)
-        assert getattr(transport, seams.TURN_CLIENT) is client, moved(f"TurnTransport.{seams.TURN_CLIENT}")
-        send = seams.relay(transport)
+        assert getattr(transport, paths.TURN_CLIENT) is client, moved(f"TurnTransport.{paths.TURN_CLIENT}")
+        send = paths.relay(transport)
 
         client.peer_to_channel["8.8.4.4", 5000] = 0x4000
         client.channel_refresh_at[0x4000] = float("inf")
@@ -174,12 +174,12 @@ async def test_while_a_path_is_open_its_inbox_reads_the_socket_and_then_asyncio_
     transport, protocol = await loop.create_datagram_endpoint(Protocol, ("127.0.0.1", unused_udp_port))
     pair = SimpleNamespace(protocol=protocol, remote_addr=("127.0.0.1", 9))
     await asyncio.sleep(0)
-    for name in (seams.REMOVE_READER, seams.ADD_READER):
+    for name in (paths.REMOVE_READER, paths.ADD_READER):
         assert hasattr(loop, name), moved(f"the event loop's {name}()")
-    assert hasattr(transport, seams.READ_READY), moved(f"a datagram transport's {seams.READ_READY}()")
+    assert hasattr(transport, paths.READ_READY), moved(f"a datagram transport's {paths.READ_READY}()")
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as viewer:
-        path = seams.path(pair, inbox)  # type: ignore[arg-type]
+        path = paths.path(pair, inbox)  # type: ignore[arg-type]
         viewer.sendto(b"with a picture", ("127.0.0.1", unused_udp_port))
         await asyncio.sleep(0.01)
         assert heard == [], moved("what asyncio reads a socket with")
@@ -198,7 +198,7 @@ def test_the_sctp_of_aiortc_keeps_what_arrives_where_the_seam_looks_for_it() -> 
     for name in ("self._advertised_rwnd -= len", "self._inbound_streams", "self._sack_misordered"):
         assert name in source, moved(name)
     assert vars(InboundStream()).get("reassembly") == [], moved("InboundStream.reassembly")
-    assert f"self._data_receiver.{seams.HANDLE_DATA}(data)" in inspect.getsource(RTCDtlsTransport._recv_next)
+    assert f"self._data_receiver.{channel.HANDLE_DATA}(data)" in inspect.getsource(RTCDtlsTransport._recv_next)
 
 
 def test_consent_is_lost_within_thirty_seconds() -> None:
@@ -209,7 +209,7 @@ def test_consent_is_lost_within_thirty_seconds() -> None:
 
     longest_s = ice.CONSENT_FAILURES * (1.2 * ice.CONSENT_INTERVAL + stun.RETRY_RTO)
 
-    assert ice.CONSENT_FAILURES == seams.CONSENT_FAILURES
+    assert ice.CONSENT_FAILURES == sockets.CONSENT_FAILURES
     assert longest_s <= 30
 
 
@@ -225,19 +225,23 @@ async def test_a_viewer_who_vanishes_without_a_word_is_let_go(house: House, monk
 
 
 def test_aiortc_gathers_by_the_method_that_the_seam_replaces() -> None:
-    assert takes(getattr(aioice.Connection, seams.GATHER)) == ["self"], moved(f"aioice.Connection.{seams.GATHER}")
-    assert f"._connection.{seams.GATHER}()" in inspect.getsource(RTCIceGatherer.gather), moved("the call in gather()")
+    assert takes(getattr(aioice.Connection, gathering.GATHER)) == ["self"], moved(
+        f"aioice.Connection.{gathering.GATHER}"
+    )
+    assert f"._connection.{gathering.GATHER}()" in inspect.getsource(RTCIceGatherer.gather), moved(
+        "the call in gather()"
+    )
 
 
 def test_aioice_learns_of_viewers_by_the_methods_that_the_seam_replaces() -> None:
-    received = getattr(aioice.Connection, seams.REQUEST_RECEIVED, None)
-    added = getattr(aioice.Connection, seams.ADD_CANDIDATE, None)
-    assert received is not None, moved(f"aioice.Connection.{seams.REQUEST_RECEIVED}")
-    assert added is not None, moved(f"aioice.Connection.{seams.ADD_CANDIDATE}")
+    received = getattr(aioice.Connection, gathering.REQUEST_RECEIVED, None)
+    added = getattr(aioice.Connection, gathering.ADD_CANDIDATE, None)
+    assert received is not None, moved(f"aioice.Connection.{gathering.REQUEST_RECEIVED}")
+    assert added is not None, moved(f"aioice.Connection.{gathering.ADD_CANDIDATE}")
 
     assert takes(received) == ["self", "message", "addr", "protocol"]
     assert takes(added) == ["self", "remote_candidate", "network_host"]
-    assert inspect.getsource(aioice.Connection.add_remote_candidate).count(f"self.{seams.ADD_CANDIDATE}(") == 2
+    assert inspect.getsource(aioice.Connection.add_remote_candidate).count(f"self.{gathering.ADD_CANDIDATE}(") == 2
 
 
 def test_aioice_keeps_its_sockets_and_candidates_where_the_seam_adds_to_them(transceiver: RTCRtpTransceiver) -> None:
@@ -252,8 +256,8 @@ def test_aioice_keeps_its_sockets_and_candidates_where_the_seam_adds_to_them(tra
 
 
 def test_aiortc_begins_ice_by_the_method_that_the_seam_calls_where_there_is_a_candidate() -> None:
-    connect = getattr(RTCPeerConnection, seams.CONNECT, None)
-    assert connect is not None, moved(f"RTCPeerConnection.{seams.CONNECT}")
+    connect = getattr(RTCPeerConnection, gathering.CONNECT, None)
+    assert connect is not None, moved(f"RTCPeerConnection.{gathering.CONNECT}")
 
     assert inspect.iscoroutinefunction(connect)
     assert "iceGatherer.getLocalCandidates()" in inspect.getsource(connect), moved("the condition in __connect()")

@@ -67,6 +67,17 @@ async def test_a_session_that_is_renewed_outlives_its_grant_on_the_same_connecti
     assert await call.ended == "expired"
 
 
+async def test_a_renewal_of_a_session_that_is_ending_comes_too_late_and_harms_nobody(house: House) -> None:
+    call = await house.watch("a")
+
+    house.sessions.end("a", "left")
+    while not call.ended.done():
+        house.sessions.renew("a", 600, frozenset({"live"}))
+        await asyncio.sleep(0)
+
+    assert await call.ended == "left"
+
+
 async def test_a_revocation_ends_the_sessions_of_the_one_it_names(house: House) -> None:
     anna, bert = await house.watch("a", subject="anna"), await house.watch("b", subject="bert")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 
-from agent.webrtc import seams
 from agent.webrtc.guard import Guard, Kind
+from agent.webrtc.seams import sockets
 from tests.fuzz.target import Target
 
 _SOURCE = (1, "192.0.2.7", 50000)
@@ -18,7 +18,7 @@ def _take(case: bytes) -> None:
     guard.succeeded(_SOURCE)
     guard.sort(case, _SOURCE)
     with contextlib.suppress(ValueError):
-        seams.parse_stun(case)
+        sockets.parse_stun(case)
 
 
 TARGET = Target(take=_take, most_bytes=2000)
