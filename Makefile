@@ -15,6 +15,9 @@ CASES ?= 50000
 FUZZ_OPTIONS ?=
 VENV := .venv
 ROLES := device fleet view
+PYTEST := $(VENV)/bin/python -m pytest
+# Real servers and browsers on a machine that others use as well: what fails beside others is run once more by itself.
+AGAIN := $(PYTEST) --last-failed --last-failed-no-failures none
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 LOCK := $(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
     --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
@@ -25,16 +28,16 @@ demo: $(VENV)/.demo
 	@exec $(VENV)/bin/camward demo --source '$(SOURCE)' --broker $(BROKER) $(DEMO_OPTIONS)
 
 test: $(VENV)/.test
-	$(VENV)/bin/python -m pytest -n 2 --dist loadgroup -m 'not alone and not fresh and not tls $(BUT)' $(TESTS)
-	$(VENV)/bin/python -m pytest -m alone
+	$(PYTEST) -n 2 --dist loadgroup -m 'not alone and not fresh and not tls $(BUT)' $(TESTS) || $(AGAIN)
+	$(PYTEST) -m alone || $(AGAIN)
 
 fresh: $(VENV)/.test
 	command -v debootstrap >/dev/null || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes debootstrap; }
-	$(VENV)/bin/python -m pytest -m fresh
+	$(PYTEST) -m fresh
 
 tls: $(VENV)/.test
 	tests/tls/needs.sh
-	$(VENV)/bin/python -m pytest -n 3 -m tls tests/tls
+	$(PYTEST) -n 3 -m tls tests/tls
 
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check
@@ -49,7 +52,7 @@ bench: $(VENV)/.test
 	$(VENV)/bin/python -m benchmarks.report
 
 flood: $(VENV)/.test
-	CAMWARD_FLOOD_S=60 $(VENV)/bin/python -m pytest -s tests/e2e/test_flood.py
+	CAMWARD_FLOOD_S=60 $(PYTEST) -s tests/e2e/test_flood.py
 
 fuzz: $(VENV)/.fuzz
 	$(VENV)/bin/python -m tests.fuzz --cases $(CASES) $(FUZZ_OPTIONS)

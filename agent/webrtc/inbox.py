@@ -110,7 +110,7 @@ class Inbox:
                     self.age_s = min(max(0.0, time.time() - seconds - nanoseconds / 1e9), LONGEST_S)
                 try:
                     receive(data, address)
-                except Exception:  # one viewer's fault is not the others': asyncio, too, would log it and go on
+                except Exception:  # noqa: BLE001  # one viewer's fault is not the others': asyncio, too, would log it and go on
                     _LOG.exception("a datagram was not taken")
                 finally:
                     self.age_s = 0.0
