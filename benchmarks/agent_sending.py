@@ -29,14 +29,17 @@ _PENDING = 100
 class Agent:
     """The agent's process, and a caller at the broker."""
 
-    def __init__(self, process: asyncio.subprocess.Process, client: aiomqtt.Client, caller: Caller) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, client: aiomqtt.Client, device: str, authoriser: Signer
+    ) -> None:
         self.pid = process.pid
         self._client = client
-        self._caller = caller
+        self._device = device
+        self._authoriser = authoriser
         self._challenge = ""
         self._challenged = asyncio.Event()
         self._answers = Waiting("camward")
-        self._sids: dict[str, str] = {}
+        self._calls: dict[str, tuple[Caller, str]] = {}  # a key for each viewer, and its sid
 
     async def online(self) -> None:
         """Wait until it has said so."""
@@ -44,22 +47,25 @@ class Agent:
 
     async def answer(self, viewer: str, offer: str) -> str:
         """Call it, and give its answer. Errors: Failed."""
-        call = self._caller.offer(challenge=self._challenge, grant=self._caller.grant(time.time()), sdp=offer)
-        sid = self._sids[viewer] = jws.peek(call).payload["sid"]
+        caller = Caller(device=self._device, authoriser=self._authoriser, reply=_APP)
+        call = caller.offer(challenge=self._challenge, grant=caller.grant(time.time()), sdp=offer)
+        sid = jws.peek(call).payload["sid"]
+        self._calls[viewer] = caller, sid
         self._answers.expect(sid)
-        await self._client.publish(topics.call(self._caller.device), call, qos=1)
+        await self._client.publish(topics.call(self._device), call, qos=1)
         return str(await self._answers.get(sid))
 
     async def leave(self, viewer: str) -> None:
         """Tell it that a viewer has left."""
-        bye = Bye(sid=self._sids.pop(viewer), seq=0, reason="left")
-        await self._client.publish(topics.call(self._caller.device), self._caller.sign(bye), qos=1)
+        caller, sid = self._calls.pop(viewer)
+        bye = Bye(sid=sid, seq=0, reason="left")
+        await self._client.publish(topics.call(self._device), caller.sign(bye), qos=1)
 
     async def listen(self) -> None:
         """Hear what it says, until cancelled."""
         async for message in self._client.messages:
             said = jws.peek(bytes(message.payload))
-            if str(message.topic) == topics.status(self._caller.device):
+            if str(message.topic) == topics.status(self._device):
                 status = Status.parse(said.payload)
                 if status.presence == "online":
                     self._challenge = status.challenge
@@ -100,8 +106,7 @@ async def agent_running(clip: Path, folder: Path) -> AsyncIterator[Agent]:
                 authoriser = Signer(key=leaf.key, chain=list(leaf.chain))
                 await client.subscribe(topics.every_status(), qos=1)
                 await client.subscribe(topics.every_reply(_APP), qos=1)
-                caller = Caller(device=enrolled.id, authoriser=authoriser, reply=_APP)
-                agent = Agent(process, client, caller)
+                agent = Agent(process, client, enrolled.id, authoriser)
                 listening = asyncio.create_task(agent.listen())
                 try:
                     async with asyncio.timeout(15):
