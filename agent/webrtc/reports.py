@@ -10,7 +10,7 @@ from agent.media.bandwidth import Bandwidth
 from agent.media.transport_cc import MalformedFeedback
 from agent.webrtc.egress import Egress
 from agent.webrtc.inbox import Inbox
-from agent.webrtc.seams import Sender
+from agent.webrtc.seams.sending import Sender
 
 
 class Reports:

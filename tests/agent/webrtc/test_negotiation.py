@@ -164,9 +164,9 @@ async def test_what_was_agreed_on_is_told_when_media_may_begin(device: Signer) -
         wanted = [c for c in RTCRtpSender.getCapabilities("video").codecs if c.name.upper() in {"H264", "RTX"}]
         receiving.setCodecPreferences(wanted)
         await viewer.setLocalDescription(await viewer.createOffer())
-        sending = camera.addTransceiver("video", direction="sendonly")
-        sending.setCodecPreferences(wanted)
-        sender = sending.place_sender(sending, agreed.set_result, lambda: None, ssrc=7)
+        transceiver = camera.addTransceiver("video", direction="sendonly")
+        transceiver.setCodecPreferences(wanted)
+        sender = sending.place_sender(transceiver, agreed.set_result, lambda: None, ssrc=7)
         await camera.setRemoteDescription(viewer.localDescription)
         await camera.setLocalDescription(await camera.createAnswer())
         answer = camera.localDescription.sdp

@@ -44,10 +44,10 @@ async def test_every_socket_of_a_session_is_guarded_from_its_beginning(house: Ho
     await house.watch("a")
     out = house.session("a").egress._out
     assert out is not None
-    sockets = out.transport.transport._connection._protocols
+    heard_by = out.transport.transport._connection._protocols
 
-    assert sockets
-    for sock in sockets:
+    assert heard_by
+    for sock in heard_by:
         assert isinstance(sock, sockets.GuardedSocket)
         assert sock._guard is house.session("a").guard
         assert getattr(sock.transport, sockets.MAX_SIZE) == sockets.RECEIVE_BYTES
