@@ -54,7 +54,6 @@ class Inbox:
         self._loop = asyncio.get_running_loop()
         self._poll = select.poll()
         self._boxes: dict[int, _Box] = {}
-        self._read_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def join(self, sock: socket.socket, receive: Receive) -> None:
@@ -63,7 +62,7 @@ class Inbox:
         self._boxes[sock.fileno()] = _Box(sock, receive)
         self._poll.register(sock, select.POLLIN)
         if self._timer is None:
-            self._timer = self._loop.call_later(LONGEST_S, self._overdue)
+            self._timer = self._loop.call_later(LONGEST_S, self.read)
 
     def leave(self, sock: socket.socket) -> None:
         """Read it no more; called before it is closed. Harmless twice."""
@@ -80,25 +79,26 @@ class Inbox:
         if box is not None:
             if not box.at_once_until:
                 self._loop.add_reader(sock, self._take, box)
+                self._loop.call_later(AT_ONCE_S, self._calm, box)
             box.at_once_until = self._loop.time() + AT_ONCE_S
 
     def read(self) -> None:
         """Hand over all that has come."""
-        self._read_at = self._loop.time()
         for fileno, _ in self._poll.poll(0):
             if (box := self._boxes.get(fileno)) is not None:  # one may leave because of what another one says
                 self._take(box)
+        if self._timer is not None:  # put off by each picture, so that it wakes nobody while pictures leave
+            self._timer.cancel()
+            self._timer = self._loop.call_later(LONGEST_S, self.read)
 
-    def _overdue(self) -> None:
-        now = self._loop.time()
-        if now - self._read_at >= LONGEST_S:
-            self.read()
-        for box in self._boxes.values():
-            if 0 < box.at_once_until <= now:
-                box.at_once_until = 0.0
-                self._loop.remove_reader(box.sock)
-        if self._boxes:
-            self._timer = self._loop.call_at(self._read_at + LONGEST_S, self._overdue)
+    def _calm(self, box: _Box) -> None:
+        if self._boxes.get(box.sock.fileno()) is not box:
+            return
+        if self._loop.time() < box.at_once_until:
+            self._loop.call_at(box.at_once_until, self._calm, box)
+        else:
+            box.at_once_until = 0.0
+            self._loop.remove_reader(box.sock)
 
     def _take(self, box: _Box) -> None:
         sock, receive = box.sock, box.receive

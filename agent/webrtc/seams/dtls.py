@@ -22,11 +22,11 @@ from OpenSSL import SSL
 
 from agent.webrtc.guard import Drops
 from agent.webrtc.records import datagrams
+from agent.webrtc.seams.sockets import DATA_RECEIVED
 
 _DTLS_1_2: Final = 0xFEFD  # RFC 6347, section 4.1; pyOpenSSL names only the versions of TLS
 BUNDLE: Final = RTCBundlePolicy.MAX_BUNDLE  # else aiortc makes a transport for a data channel, and discards it
 CERTIFICATES: Final = "_RTCPeerConnection__certificates"
-DATA_RECEIVED: Final = "data_received"
 WRITE_SSL: Final = "_write_ssl"
 _MAX_FLIGHT_BYTES: Final = 65536  # that are read at once; what is more is read next
 _CIPHERS: Final = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384"

@@ -76,11 +76,37 @@ async def test_who_is_in_a_hurry_is_read_at_once_for_a_while(
     viewer.send(b"lost")
     await until(lambda: heard == [b"lost"])
 
-    monkeypatch.setattr(inbox._loop, "time", lambda: time.monotonic() + module.AT_ONCE_S + 1000)
-    inbox._overdue()  # as its timer calls it
+    inbox.leave(ours)
+
+
+async def test_the_hurry_ends_after_its_last_cause(
+    ours: socket.socket, viewer: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_S", 1000.0)
+    monkeypatch.setattr(module, "AT_ONCE_S", 0.1)
+    inbox, heard = Inbox(), list[bytes]()
+    inbox.join(ours, lambda data, address: heard.append(data))
+    inbox.hurry(ours)
+    await asyncio.sleep(0.06)
+    inbox.hurry(ours)
+    await asyncio.sleep(0.25)
+
     viewer.send(b"late")
     await asyncio.sleep(0.02)
-    assert heard == [b"lost"]
+    assert heard == []
+    inbox.read()
+    assert heard == [b"late"]
+    inbox.leave(ours)
+
+
+async def test_while_pictures_leave_no_timer_wakes_it(ours: socket.socket, viewer: socket.socket) -> None:
+    inbox = Inbox()
+    inbox.join(ours, lambda data, address: None)
+    first = inbox._timer
+    inbox.read()
+
+    assert first is not None
+    assert first.cancelled()
     inbox.leave(ours)
 
 
