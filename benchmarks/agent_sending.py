@@ -22,7 +22,7 @@ from tests.kit.device import device_config
 from tests.kit.pki import enrol, issue_leaf
 
 _APP = "benchmark"
-_VIEWERS = 300
+_VIEWERS = 500
 _PENDING = 100
 
 

@@ -25,7 +25,7 @@ from benchmarks.sending import Sender, sending
 from benchmarks.viewers import Viewers, receiving
 
 _RESULTS: Final = Path(__file__).with_suffix(".json")
-_STEPS: Final = (1, 2, 4, 8, 16, 24, 32, 40, 50, 60, *range(70, 201, 10))
+_STEPS: Final = (1, 2, 4, 8, 16, 32, 60, *range(80, 401, 20))
 _FPS: Final = 29.9
 _FULL: Final = 0.95  # of a core, which is all that one thread of Python gets
 
