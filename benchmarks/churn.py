@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from agent.signaling.limits import CALLS_IN_ALL
 from benchmarks.cell import join
 from benchmarks.child import cpu_s, rss_mb
 from benchmarks.machine import machine, today, versions
@@ -35,7 +36,11 @@ async def come_and_go(receiver: Viewers, sender: Sender, first: int, count: int)
         receiver.close(viewer)
 
     for start in range(first, first + count, _AT_ONCE):
-        await asyncio.gather(*(visit(f"v{number}") for number in range(start, min(start + _AT_ONCE, first + count))))
+        # No faster than the agent takes calls.
+        soonest = asyncio.sleep(_AT_ONCE / CALLS_IN_ALL.per_s)
+        await asyncio.gather(
+            soonest, *(visit(f"v{number}") for number in range(start, min(start + _AT_ONCE, first + count)))
+        )
 
 
 async def run(made: Materials, arguments: argparse.Namespace) -> dict[str, Any]:
