@@ -23,9 +23,8 @@ from agent.identity.errors import EnrollmentError
 from agent.identity.est import EstClient
 from agent.identity.hardware import hardware_serial
 from agent.panel.panel import PanelError
-from agent.service import log
+from agent.service import log, memory
 from agent.service.credentials import CredentialError, read_credential
-from agent.service.memory import use_one_arena
 from protocol.printable import printable
 
 DEFAULT_CONFIG: Final = Path("/etc/camward/agent.toml")
@@ -51,7 +50,7 @@ def run(argv: list[str]) -> int:
 
     def serve() -> None:
         config = _load(arguments.config)
-        use_one_arena()
+        memory.use_one_arena()
         asyncio.run(_serve(config, until_eof=arguments.until_eof))
 
     return _exit_code(serve)
@@ -116,7 +115,9 @@ async def _serve(config: Config, *, until_eof: bool) -> None:
         loop.add_signal_handler(number, _leave, stop)
     if until_eof:
         threading.Thread(target=_wait_for_eof, args=(loop, stop), name="until-eof", daemon=True).start()
-    await Daemon(config).run(stop)
+    daemon = Daemon(config)
+    memory.settle()
+    await daemon.run(stop)
 
 
 def _wait_for_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -22,7 +22,7 @@ from agent.media.access_unit import StreamName
 from agent.media.rate import SUB_MIN_BPS, Rates
 from agent.media.stream import Stream
 from agent.panel.panel import Panel
-from agent.service import notify, watchdog
+from agent.service import memory, notify, watchdog
 from agent.signaling.calls import Calls
 from agent.signaling.gate import Call, Gate
 from agent.signaling.link import Link, Presence
@@ -201,6 +201,8 @@ class Daemon:
         self._adaptation.watched(self._sessions.viewers)
         notify.status(f"{self._sessions.viewers} watching")
         self._link.announce()
+        if not len(self._sessions):
+            memory.give_back()
 
     def _on_privacy(self, closed: bool) -> None:
         _LOG.info("privacy switch %s", "closed" if closed else "open")
