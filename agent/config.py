@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from protocol.errors import Malformed
 from protocol.ice import MAX_SERVERS, parse_server
@@ -38,9 +39,21 @@ def _between(low: float, high: float) -> Callable[[Any], bool]:
 
 def _source(value: str) -> bool:
     kind, colon, argument = value.partition(":")
+    if kind == "rtsp":
+        return _rtsp(value)
     if colon:
         return kind in {"clip", "v4l2"} and bool(argument)
     return kind in {"auto", "pattern", "v4l2", "picamera"}
+
+
+def _rtsp(value: str) -> bool:
+    if "@" in value:  # not shown: it may be a password
+        raise ConfigError("an rtsp:// source with a username or a password in it: they belong into rtsp_login, a file")
+    try:
+        address = urlsplit(value)
+        return bool(address.hostname) and (address.port is None or address.port > 0)
+    except ValueError:  # a port that is none, or an IPv6 address that is none
+        return False
 
 
 def _pin(value: int | None) -> bool:
@@ -107,8 +120,11 @@ class CameraConfig:
     source: str = _setting(
         "auto",
         "the camera; auto takes the first real one, else pattern",
-        "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN or picamera",
+        "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN, picamera or rtsp://HOST/PATH",
         _source,
+    )
+    rtsp_login: Path | None = _setting(
+        None, "username and password for an rtsp:// source; TOML", "a path", lambda value: bool(str(value))
     )
     width: int = _setting(1280, "pixels", "an even number from 64 to 4096", lambda v: 64 <= v <= 4096 and v % 2 == 0)
     height: int = _setting(720, "pixels", "an even number from 64 to 4096", lambda v: 64 <= v <= 4096 and v % 2 == 0)

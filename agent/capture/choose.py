@@ -77,9 +77,16 @@ def _picamera(config: CameraConfig, argument: str) -> Source:
     return Picamera(config)
 
 
+def _rtsp(config: CameraConfig, argument: str) -> Source:
+    from agent.capture.rtsp import Rtsp
+
+    return Rtsp(config)
+
+
 _KINDS: dict[str, Callable[[CameraConfig, str], Source]] = {
     "pattern": _pattern,
     "clip": _clip,
     "v4l2": _v4l2,
     "picamera": _picamera,
+    "rtsp": _rtsp,
 }

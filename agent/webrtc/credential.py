@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-import tomllib
 from pathlib import Path
 from typing import Final
 
+from agent.secret_file import secrets_in
 from protocol.ice import Credential, short_lived
 
 _LIFE_S: Final = 600  # an allocation that stands is refreshed after that as well
@@ -18,11 +18,7 @@ def credential(path: Path) -> Credential:
 
     Errors: OSError, ValueError; neither quotes what stands in the file.
     """
-    try:
-        given = tomllib.loads(path.read_text("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
-        raise ValueError(f"{path} is not TOML") from None  # the cause may quote a password
-    match given:
+    match secrets_in(path):
         case {"secret": str(secret), **others} if secret and not others:
             return short_lived(secret, name=_NAME, until_s=int(time.time()) + _LIFE_S)
         case {"username": str(username), "password": str(password), **others} if not others:
