@@ -3,6 +3,7 @@
 # make bench   this agent beside its peers (half an hour)        make tls     testssl.sh on the fleet's servers
 # make flood   a minute of forged calls, measured                make fuzz    hostile bytes at every door, CASES= for each
 # make lock    pin and hash what each role installs              make sbom    a bill of materials for each role, in dist/
+# make pulls   cameras pulled away fifty times each
 # make audit   known holes in it; wants the Internet             make clean   forget the environments and the demo
 PYTHON ?= python3
 SOURCE ?= auto
@@ -22,7 +23,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 LOCK := $(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
     --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: demo test fresh tls flood lint bench fuzz lock sbom audit clean
+.PHONY: demo test fresh tls pulls flood lint bench fuzz lock sbom audit clean
 
 demo: $(VENV)/.demo
 	@exec $(VENV)/bin/camward demo --source '$(SOURCE)' --broker $(BROKER) $(DEMO_OPTIONS)
@@ -53,6 +54,9 @@ bench: $(VENV)/.test
 
 flood: $(VENV)/.test
 	CAMWARD_FLOOD_S=60 $(PYTEST) -s tests/e2e/test_flood.py
+
+pulls: $(VENV)/.test
+	CAMWARD_PULLS=50 $(PYTEST) tests/agent/capture/test_pulled.py
 
 fuzz: $(VENV)/.fuzz
 	$(VENV)/bin/python -m tests.fuzz --cases $(CASES) $(FUZZ_OPTIONS)

@@ -19,6 +19,7 @@ from agent.identity.est import EstClient
 from agent.identity.keeper import Keeper
 from agent.identity.renewal import Renewal
 from agent.media.access_unit import StreamName
+from agent.media.level import level_idc
 from agent.media.rate import SUB_MIN_BPS, Rates
 from agent.media.stream import Stream
 from agent.panel.panel import Panel
@@ -133,7 +134,7 @@ class Daemon:
         """Serve a verified call, with the certificate that is current now. Errors: Refused."""
         if self._panel.privacy:
             raise Refused("privacy", "the privacy switch is closed")
-        current = self._keeper.current
+        current, camera = self._keeper.current, self._config.camera
         terms = Terms(
             sid=call.offer.sid,
             viewer=call.grant.jkt,
@@ -144,7 +145,8 @@ class Daemon:
             life_s=call.life_s,
             key=current.key,
             certificate=current.chain[0],
-            full_bps=self._config.camera.bitrate_bps,
+            full_bps=camera.bitrate_bps,
+            level_idc=level_idc(camera.width, camera.height, camera.fps, camera.bitrate_bps),
             playout_delay_ms=self._config.session.playout_delay_ms,
             network=self._config.network,
         )

@@ -13,6 +13,7 @@ from agent.capture.source import PermanentCaptureError
 from agent.config import CameraConfig
 from agent.media.access_unit import AccessUnit
 from agent.media.annexb import Assembler, nal_units
+from agent.media.level import level_idc
 
 MICROSECOND = Fraction(1, 1_000_000)
 
@@ -100,6 +101,9 @@ class Encoder:
                     "rc_init_occupancy": str(bitrate_bps * 9 // 40),
                 }
                 context.options = _OPTIONS[codec] | vbv
+                if codec == "libx264":
+                    level = level_idc(width, height, self._config.fps, ceiling_bps)
+                    context.options |= {"level": f"{level / 10:g}"}
                 context.open()
             except (av.FFmpegError, ValueError) as error:
                 refusals.append(f"{codec}: {error}")

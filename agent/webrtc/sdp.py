@@ -123,10 +123,11 @@ def check_offer(sdp: str, *, control: bool = False) -> CheckedOffer:
     )
 
 
-def complete_answer(sdp: str, offer: CheckedOffer, *, tls_id: str) -> str:
-    """Add to aiortc's answer what it does not know of: the sections that are refused, our clock, and `tls_id`.
+def complete_answer(sdp: str, offer: CheckedOffer, *, tls_id: str, level_idc: int) -> str:
+    """Add to aiortc's answer what it does not know of: the sections that are refused, our clock, level and `tls_id`.
 
-    An offer that names its DTLS association gets an answer that names it too (RFC 8842, section 5.3).
+    An offer that names its DTLS association gets an answer that names it too (RFC 8842, section 5.3). Who only sends
+    says with profile-level-id what is sent (RFC 6184, section 8.2.2).
     """
     head, *answered = re.split(r"^(?=m=)", sdp, flags=re.MULTILINE)
     if not offer.is_bundled:
@@ -143,6 +144,7 @@ def complete_answer(sdp: str, offer: CheckedOffer, *, tls_id: str) -> str:
         section = re.sub(
             r"^a=max-message-size:\d+", f"a=max-message-size:{MAX_COMMAND_BYTES}", section, flags=re.MULTILINE
         )
+        section = re.sub(r"(?<=profile-level-id=42[0-9a-f]{2})[0-9a-f]{2}", f"{level_idc:02x}", section)
         whole.append(section + (f"a=tls-id:{tls_id}\r\n" if offer.has_tls_id else ""))
     return "".join(whole)
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from agent.config import NetworkConfig
 from agent.media.bandwidth import Bandwidth
+from agent.media.level import LEAST
 from agent.media.stream import Stream
 from agent.tasks import end
 from agent.webrtc.control import LABEL, SCOPE, Control
@@ -50,6 +51,7 @@ class Terms:
     certificate: x509.Certificate
     full_bps: int  # what the main stream takes: where a viewer's rate begins, and what it is never above
     playout_delay_ms: int
+    level_idc: int = LEAST  # of the main stream (H.264, table A-1)
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
 
@@ -154,7 +156,9 @@ class Session:
             await peer.setLocalDescription(await peer.createAnswer())
         except Exception as error:  # none is known: `check_offer` gives aiortc only what it takes
             raise Refused("failed", f"the offer cannot be answered ({type(error).__name__})") from error
-        sdp = complete_answer(peer.localDescription.sdp, offer, tls_id=secrets.token_urlsafe(18))
+        sdp = complete_answer(
+            peer.localDescription.sdp, offer, tls_id=secrets.token_urlsafe(18), level_idc=self.terms.level_idc
+        )
         if self._gathering.goes_on:
             sdp = sdp.replace("a=end-of-candidates\r\n", "a=ice-options:trickle\r\n")  # RFC 8840, section 4.1.3
         return sdp

@@ -69,7 +69,7 @@ async def answered(offer: CheckedOffer) -> str:
         await peer.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
         answer = (await peer.createAnswer()).sdp
         SessionDescription.parse(answer)
-        return complete_answer(answer, offer, tls_id=TLS_ID)
+        return complete_answer(answer, offer, tls_id=TLS_ID, level_idc=40)
     finally:
         await peer.close()
 
@@ -141,6 +141,15 @@ def test_a_data_channel_outside_of_the_bundle_is_refused_by_itself() -> None:
 
     assert "m=application" not in offer.sdp
     assert offer.sections[1] is not None
+
+
+async def test_an_answer_says_the_level_of_what_is_sent_and_the_profile_that_was_agreed() -> None:
+    answer = await answered(check_offer(OFFERS["chromium-all"]))
+
+    said = re.findall(r"profile-level-id=(\w+)", answer)
+    assert said
+    assert {level[4:] for level in said} == {"28"}  # 4.0, which `answered` gives
+    assert {level[:4] for level in said} <= {"4200", "42e0"}
 
 
 async def test_an_answer_says_how_long_a_command_may_be() -> None:
