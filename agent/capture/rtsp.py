@@ -43,7 +43,7 @@ class Rtsp:
     has_sub = False
 
     def __init__(self, config: CameraConfig) -> None:
-        """Nothing is opened yet. Errors: PermanentCaptureError, where the file with the login cannot be read."""
+        """Nothing is opened yet."""
         self._address = urlsplit(config.source)
         self._shown = f"rtsp {self._address.hostname}{self._address.path}"
         self._login_file = config.rtsp_login
