@@ -16,7 +16,7 @@ _PROBLEM: Final = 75  # characters of an encoder's; the JSON has the whole
 
 
 def page(report: Report) -> str:
-    """Lay the report out; every line ends within 110 columns."""
+    """Lay the report out; a line ends within 110 columns, unless a single word is longer."""
     facts = report.facts
     sections: tuple[tuple[str, Iterator[str]], ...] = (
         ("Board", _board(facts)),

@@ -21,6 +21,8 @@ from agent.capture import devices, picamera
 from agent.capture.choose import Choice
 from agent.config import CameraConfig
 
+NOWHERE = "/nonexistent/agent.toml"
+
 
 def camward(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -29,13 +31,8 @@ def camward(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def nowhere(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tmp_path_factory.mktemp("settings") / "agent.toml")
-
-
-@pytest.fixture(scope="module")
-def done(nowhere: str) -> subprocess.CompletedProcess[str]:
-    return camward("--json", "--config", nowhere)
+def done() -> subprocess.CompletedProcess[str]:
+    return camward("--json", "--config", NOWHERE)
 
 
 @pytest.fixture(scope="module")
@@ -112,15 +109,15 @@ def test_an_encoder_that_works_has_made_pictures(said: dict[str, Any]) -> None:
         assert (one["problem"] is None) == one["works"]
 
 
-def test_quick_encodes_nothing(nowhere: str) -> None:
-    encoders = json.loads(camward("--json", "--quick", "--config", nowhere).stdout)["facts"]["encoders"]
+def test_quick_encodes_nothing() -> None:
+    encoders = json.loads(camward("--json", "--quick", "--config", NOWHERE).stdout)["facts"]["encoders"]
 
     assert [one["works"] for one in encoders if one["codec"] == "libx264"] == [None]
     assert all(one["fps"] is None for one in encoders)
 
 
-def test_the_page_says_the_same_in_fewer_than_sixty_lines(nowhere: str, said: dict[str, Any]) -> None:
-    lines = camward("--quick", "--config", nowhere).stdout.splitlines()
+def test_the_page_says_the_same_in_fewer_than_sixty_lines(said: dict[str, Any]) -> None:
+    lines = camward("--quick", "--config", NOWHERE).stdout.splitlines()
 
     assert lines[0] == said["facts"]["board"]["model"]
     assert len(lines) < 60
