@@ -56,7 +56,7 @@ bench: $(VENV)/.test
 
 # An environment of its own: a board has no use for browsers and linters, and picamera2 fits only the system's Python.
 hw:
-	@if [ -n '$(HOST)' ]; then hw-tests/over-ssh.sh '$(HOST)' $(HW_OPTIONS) && python3 -m benchmarks.board.page; \
+	@if [ -n '$(HOST)' ]; then hw-tests/over-ssh.sh '$(HOST)' $(HW_OPTIONS); status=$$?; python3 -m benchmarks.board.page; exit $$status; \
 	else hw-tests/run.sh "$$PWD/$(VENV)-hw" $(HW_OPTIONS); fi
 
 hw-ssh: $(VENV)/.test

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-_SILENT_S: Final = 20.0
+_SILENT_S: Final = 30.0  # loading PyAV alone takes some of it, from a slow card
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,7 @@ class VideoNode:
     card: str
     role: Role
     formats: tuple[Format, ...]
+    used_by: tuple[str, ...]  # programs that have it open, as far as this user may know
     problem: str | None
 
 

@@ -42,6 +42,8 @@ def steps(facts: Facts, choice: Choice) -> Iterator[str]:
         yield f"mend the configuration: {configuration.problem}"
     if not choice.real:
         yield from _camera(facts, choice)
+    else:
+        yield from _busy(facts)
     yield from _encoding(facts, choice)
     yield from _running(facts)
     if not configuration.found:
@@ -111,6 +113,14 @@ def _no_sensor(facts: Facts) -> Iterator[str]:
             f"a camera of another maker wants its dtoverlay= in {boot.path}"
         )
     yield "then `rpicam-hello --list-cameras` (sudo apt install rpicam-apps) names it; a USB camera does as well"
+
+
+def _busy(facts: Facts) -> Iterator[str]:
+    """Say who else has a camera, or libcamera's way to it; an agent that runs is the one that should."""
+    others = sorted({one for node in facts.video for one in node.used_by if not one.startswith("camward ")})
+    if others:
+        paths = ", ".join(node.path for node in facts.video if set(node.used_by) & set(others))
+        yield f"{', '.join(others)} uses {paths}: end it, or the camera is busy for the agent"
 
 
 def _encoding(facts: Facts, choice: Choice) -> Iterator[str]:

@@ -65,7 +65,8 @@ def _cameras(facts: Facts) -> Iterator[str]:
     for node in facts.video:
         if node.role == "camera":
             formats = ", ".join(f"{one.fourcc} {_sizes(one.sizes)}".strip() for one in node.formats) or "no format"
-            yield f"{node.path} {node.card} ({node.driver}): {formats}"
+            used = f", used by {', '.join(node.used_by)}" if node.used_by else ""
+            yield f"{node.path} {node.card} ({node.driver}): {formats}{used}"
         elif node.problem is not None:
             yield f"{node.path}: {node.problem}"
     others = [node for node in facts.video if node.role == "other" and node.problem is None]

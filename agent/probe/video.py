@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import struct
@@ -28,8 +29,23 @@ _BOUND: Final = 256  # a driver that never comes to the end of its list is left 
 
 def nodes(directory: Path = Path("/dev")) -> tuple[VideoNode, ...]:
     """Describe every video node, lowest number first."""
-    paths = directory.glob("video[0-9]*")
-    return tuple(map(_node, sorted(paths, key=lambda path: (len(path.name), path.name))))
+    paths, users = directory.glob("video[0-9]*"), programs(f"{directory}/video")
+    return tuple(
+        _node(path, tuple(users.get(str(path), ())))
+        for path in sorted(paths, key=lambda path: (len(path.name), path.name))
+    )
+
+
+def programs(prefix: str, proc: Path = Path("/proc")) -> dict[str, list[str]]:
+    """Name the programs that have a file open whose path begins with `prefix`, by path: "ffmpeg (4711)"."""
+    found: dict[str, list[str]] = {}
+    for descriptor in proc.glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):  # another user's, or just closed
+            path, process = str(descriptor.readlink()), descriptor.parents[1]
+            if path.startswith(prefix):
+                users, user = found.setdefault(path, []), f"{(process / 'comm').read_text().strip()} ({process.name})"
+                users += [] if user in users else [user]
+    return found
 
 
 def role(capability: bytes, formats: tuple[Format, ...]) -> Role:
@@ -41,7 +57,7 @@ def role(capability: bytes, formats: tuple[Format, ...]) -> Role:
     return "encoder" if able & _M2M and any(one.fourcc == "H264" for one in formats) else "other"
 
 
-def _node(path: Path) -> VideoNode:
+def _node(path: Path, used_by: tuple[str, ...]) -> VideoNode:
     capability = bytearray(CAPABILITY.size)
     try:
         with devices.opened(path) as descriptor:
@@ -49,7 +65,7 @@ def _node(path: Path) -> VideoNode:
             found = tuple(_formats(descriptor))
     except OSError as error:
         problem = error.strerror or str(error)
-        return VideoNode(path=str(path), driver="", card="", role="other", formats=(), problem=problem)
+        return VideoNode(path=str(path), driver="", card="", role="other", formats=(), used_by=used_by, problem=problem)
     driver, card, *_ = CAPABILITY.unpack(capability)
     return VideoNode(
         path=str(path),
@@ -57,6 +73,7 @@ def _node(path: Path) -> VideoNode:
         card=_string(card),
         role=role(bytes(capability), found),
         formats=found,
+        used_by=used_by,
         problem=None,
     )
 

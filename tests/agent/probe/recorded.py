@@ -65,6 +65,7 @@ def _node(path: str, driver: str) -> VideoNode:
         card=_value("Card type", said),
         role=role(description, found),
         formats=found,
+        used_by=(),
         problem=None,
     )
 

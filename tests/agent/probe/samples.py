@@ -28,6 +28,7 @@ ENCODER: Final = VideoNode(
     card="bcm2835-codec-encode",
     role="encoder",
     formats=(),
+    used_by=(),
     problem=None,
 )
 X264: Final = Encoder(codec="libx264", works=True, problem=None, width=1280, height=720, fps=90.0, cpu_ms=11.0)

@@ -18,6 +18,7 @@ USB = VideoNode(
     card="A camera",
     role="camera",
     formats=(Format(fourcc="MJPG", sizes=("1280x720",)),),
+    used_by=(),
     problem=None,
 )
 PISP = dataclasses.replace(ENCODER, path="/dev/video20", driver="pispbe", card="pispbe", role="other")
@@ -95,6 +96,17 @@ def test_with_a_camera_each_thing_that_is_missing_has_its_step(facts: Facts, wan
     (step,) = steps(facts, Taken(source="picamera 1280x720 at 30 fps", why="because"))
 
     assert wanted in step
+
+
+def test_another_program_at_the_camera_is_named_and_the_agent_itself_is_not() -> None:
+    camera = dataclasses.replace(USB, used_by=("camward (700)",))
+    taken = Taken(source="v4l2 /dev/video0 1280x720 at 30 fps", why="because")
+
+    assert steps(at(FACTS, video=(camera, ENCODER)), taken) == []
+    busy = dataclasses.replace(camera, used_by=("camward (700)", "ffmpeg (4711)"))
+    assert steps(at(FACTS, video=(busy, ENCODER)), taken) == [
+        "ffmpeg (4711) uses /dev/video0: end it, or the camera is busy for the agent"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,20 @@ def test_what_is_no_video_device_is_named_with_its_problem(tmp_path: Path) -> No
     assert found["video10"] == ("other", "No such file or directory")
 
 
+def test_who_has_a_file_open_is_named_by_its_program_and_process(tmp_path: Path) -> None:
+    (tmp_path / "video0").write_bytes(b"")
+    with (tmp_path / "video0").open("rb") as held:
+        child = subprocess.Popen(["sleep", "60"], stdin=held)
+        try:
+            found = video.programs(f"{tmp_path}/video")
+        finally:
+            child.kill()
+            child.wait()
+
+    assert f"sleep ({child.pid})" in found[str(tmp_path / "video0")]
+    assert video.programs(f"{tmp_path}/video") == {}
+
+
 def test_a_program_that_hangs_or_is_missing_is_said_and_not_waited_for() -> None:
     hung = commands.python("-c", "import time; time.sleep(60)", within_s=0.5)
 
