@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator
 from typing import Final
 
-from agent.probe.facts import Encoder, Facts, Libcamera, Report, VideoNode
+from agent.probe.facts import Encoder, Facts, Format, Libcamera, Report, VideoNode
 from protocol.printable import printable
 
 _LABEL: Final = 11
 _WIDTH: Final = 110
-_SIZES: Final = 3  # of a format, that are named
+_FORMATS: Final = 4  # of a camera, that are named
+_WANTED: Final = ("H264", "MJPG", "NV12", "YU12", "YUYV")
 _PROBLEM: Final = 75  # characters of an encoder's; the JSON has the whole
 
 
@@ -64,9 +66,8 @@ def _cameras(facts: Facts) -> Iterator[str]:
     yield _libcamera(facts.libcamera)
     for node in facts.video:
         if node.role == "camera":
-            formats = ", ".join(f"{one.fourcc} {_sizes(one.sizes)}".strip() for one in node.formats) or "no format"
             used = f", used by {', '.join(node.used_by)}" if node.used_by else ""
-            yield f"{node.path} {node.card} ({node.driver}): {formats}{used}"
+            yield f"{node.path} {node.card} ({node.driver}): {_formats(node.formats)}{used}"
         elif node.problem is not None:
             yield f"{node.path}: {node.problem}"
     others = [node for node in facts.video if node.role == "other" and node.problem is None]
@@ -84,9 +85,17 @@ def _libcamera(libcamera: Libcamera) -> str:
     return f"libcamera: none ({version})"
 
 
-def _sizes(sizes: tuple[str, ...]) -> str:
-    more = f" and {len(sizes) - _SIZES} more" if len(sizes) > _SIZES else ""
-    return " ".join(sizes[:_SIZES]) + more
+def _formats(formats: tuple[Format, ...]) -> str:
+    """Name the formats that the agent would rather have, each with its largest size, and count the rest."""
+    wanted = sorted(formats, key=lambda one: _WANTED.index(one.fourcc) if one.fourcc in _WANTED else len(_WANTED))
+    named = [f"{one.fourcc} up to {_largest(one.sizes)}" if one.sizes else one.fourcc for one in wanted[:_FORMATS]]
+    more = f" and {len(formats) - _FORMATS} formats more" if len(formats) > _FORMATS else ""
+    return (", ".join(named) or "no format") + more
+
+
+def _largest(sizes: tuple[str, ...]) -> str:
+    """Give the size of the most pixels, of a range "32x32 to 1920x1080" its end."""
+    return max((size.rpartition(" ")[2] for size in sizes), key=lambda size: math.prod(map(int, size.split("x"))))
 
 
 def _encoders(facts: Facts) -> Iterator[str]:

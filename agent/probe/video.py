@@ -24,6 +24,7 @@ _CAPTURE, _CAPTURE_MPLANE = 1, 9  # enum v4l2_buf_type
 _DISCRETE: Final = 1
 _M2M: Final = 0x00008000 | 0x00004000
 _HAS_DEVICE_CAPS: Final = 0x80000000
+_BIG_ENDIAN: Final = 1 << 31
 _BOUND: Final = 256  # a driver that never comes to the end of its list is left there
 
 
@@ -57,6 +58,12 @@ def role(capability: bytes, formats: tuple[Format, ...]) -> Role:
     return "encoder" if able & _M2M and any(one.fourcc == "H264" for one in formats) else "other"
 
 
+def named(fourcc: int) -> str:
+    """Name a pixel format as v4l2-ctl does: "MJPG", or "XR15-BE" where the highest bit says big-endian."""
+    name = (fourcc & ~_BIG_ENDIAN).to_bytes(4, "little").decode("latin-1")
+    return f"{name}-BE" if fourcc & _BIG_ENDIAN else name.rstrip()
+
+
 def _node(path: Path, used_by: tuple[str, ...]) -> VideoNode:
     capability = bytearray(CAPABILITY.size)
     try:
@@ -85,8 +92,7 @@ def _formats(descriptor: int) -> Iterator[Format]:
             if answer is None:
                 break
             fourcc = FORMAT.unpack(answer)[4]
-            name = fourcc.to_bytes(4, "little").decode("latin-1").rstrip()
-            yield Format(fourcc=name, sizes=tuple(_sizes(descriptor, fourcc)))
+            yield Format(fourcc=named(fourcc), sizes=tuple(_sizes(descriptor, fourcc)))
 
 
 def _sizes(descriptor: int, fourcc: int) -> Iterator[str]:

@@ -16,7 +16,7 @@ from agent.config import CameraConfig
 from agent.probe import judge
 from agent.probe.board import board, boot
 from agent.probe.encoders import encoders
-from agent.probe.facts import Choice, Facts, Report
+from agent.probe.facts import Choice, Facts, Format, Report
 from agent.probe.gather import taken
 from agent.probe.libcamera import listed
 from agent.probe.page import page
@@ -151,3 +151,14 @@ def test_config_txt_says_whether_cameras_are_looked_for() -> None:
         ("vc4-fkms-v3d",),
         False,
     )
+
+
+def test_a_camera_of_many_formats_is_a_line_that_names_the_best() -> None:
+    sizes = ("320x180", "3840x2160", "1920x1080")
+    many = tuple(Format(fourcc=name, sizes=sizes) for name in ("AR24", "RGB3", "YUYV", "HSV3", "MJPG", "XR15-BE"))
+    (camera,) = (node for node in recorded.video("pi5-usb") if node.role == "camera")
+    facts = dataclasses.replace(samples.FACTS, video=(dataclasses.replace(camera, formats=many),))
+    said = page(Report(schema=1, facts=facts, choice=judge.choice(facts, taken(CameraConfig())), next=()))
+
+    assert ": MJPG up to 3840x2160, YUYV up to 3840x2160, AR24 up" in said.replace("\n" + " " * 13, " ")
+    assert "and 2 formats more" in said.replace("\n" + " " * 13, " ")

@@ -102,3 +102,10 @@ def test_the_unit_says_who_runs_and_what_it_may_open(tmp_path: Path) -> None:
     assert found.groups == ("gpio", "video")
     assert "char-video4linux" in found.devices
     assert privileges.service(tmp_path / "nowhere") is None
+
+
+def test_a_format_has_the_name_that_v4l2_ctl_gives_it() -> None:
+    assert video.named(int.from_bytes(b"MJPG", "little")) == "MJPG"
+    assert video.named(int.from_bytes(b"Y16 ", "little")) == "Y16"
+    assert video.named(int.from_bytes(b"XR15", "little") | 1 << 31) == "XR15-BE"
+    assert video.named(int.from_bytes(b"Y16 ", "little") | 1 << 31) == "Y16 -BE"

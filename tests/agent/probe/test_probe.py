@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,9 +70,8 @@ def test_every_video_node_is_named_and_those_that_are_cameras_are_called_so(said
     assert [node["path"] for node in video if node["role"] == "camera"] == [str(path) for path in devices.cameras()]
     for node in video:
         if node["role"] == "camera":
-            assert {one["fourcc"] for one in node["formats"]} == {
-                name.strip() for name in devices.formats(Path(node["path"]))
-            }
+            little_endian = {one["fourcc"] for one in node["formats"] if not one["fourcc"].endswith("-BE")}
+            assert little_endian == {name.strip() for name in devices.formats(Path(node["path"])) if name.isascii()}
 
 
 def test_a_node_is_described_as_v4l2_ctl_describes_it(said: dict[str, Any]) -> None:
@@ -85,7 +85,7 @@ def test_a_node_is_described_as_v4l2_ctl_describes_it(said: dict[str, Any]) -> N
         assert node["driver"] in other
         assert node["card"] in other
         for one in node["formats"]:
-            assert f"'{one['fourcc']:4}'" in other
+            assert re.search(rf"'{re.escape(one['fourcc'])} *'", other)
             assert all(f"Discrete {size}\n" in other for size in one["sizes"] if " to " not in size)
 
 
