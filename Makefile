@@ -3,7 +3,7 @@
 # make bench   this agent beside its peers (half an hour)        make tls     testssl.sh on the fleet's servers
 # make flood   a minute of forged calls, measured                make fuzz    hostile bytes at every door, CASES= for each
 # make lock    pin and hash what each role installs              make sbom    a bill of materials for each role, in dist/
-# make hw      the suite for a board: on this one, or on HOST=    make hw-ssh  that suite over SSH to this machine
+# make hw      the suite for a board, here or on HOST=            make hw-ssh  that suite over SSH to this machine
 # make audit   known holes in it; wants the Internet             make clean   forget the environments and the demo
 PYTHON ?= python3
 SOURCE ?= auto

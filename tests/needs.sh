@@ -5,5 +5,5 @@ set -eu
 # What has no command of its own: strongSwan's openssl and curl plugins, systemd's headers, a font for screenshots.
 exec "$(dirname "$0")/kit/debian.sh" tests \
     "mosquitto:mosquitto chromium:chromium ffprobe:ffmpeg pki:strongswan-pki faketime:faketime curl:curl node:nodejs
-    ip:iproute2 turnserver:coturn tshark:tshark systemd-analyze:systemd pkg-config:pkg-config gcc:gcc" \
+    ip:iproute2 turnserver:coturn tshark:tshark systemd-analyze:systemd v4l2-ctl:v4l-utils pkg-config:pkg-config gcc:gcc" \
     "libstrongswan-standard-plugins libstrongswan-extra-plugins libsystemd-dev python3-dev fonts-dejavu-core"
