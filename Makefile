@@ -3,6 +3,7 @@
 # make bench   this agent beside its peers (half an hour)        make tls     testssl.sh on the fleet's servers
 # make flood   a minute of forged calls, measured                make fuzz    hostile bytes at every door, CASES= for each
 # make lock    pin and hash what each role installs              make sbom    a bill of materials for each role, in dist/
+# make hw      the suite for a board, here or on HOST=           make hw-ssh  that suite over SSH to this machine
 # make pulls   cameras pulled away fifty times each
 # make audit   known holes in it; wants the Internet             make clean   forget the environments and the demo
 PYTHON ?= python3
@@ -12,6 +13,8 @@ DEMO_OPTIONS ?=
 TESTS ?= tests
 BUT ?=
 BENCH_OPTIONS ?=
+HOST ?=
+HW_OPTIONS ?=
 CASES ?= 50000
 FUZZ_OPTIONS ?=
 VENV := .venv
@@ -23,13 +26,13 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 LOCK := $(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
     --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: demo test fresh tls pulls flood lint bench fuzz lock sbom audit clean
+.PHONY: demo test fresh tls pulls flood lint bench hw hw-ssh fuzz lock sbom audit clean
 
 demo: $(VENV)/.demo
 	@exec $(VENV)/bin/camward demo --source '$(SOURCE)' --broker $(BROKER) $(DEMO_OPTIONS)
 
 test: $(VENV)/.test
-	$(PYTEST) -n 2 --dist loadgroup -m 'not alone and not fresh and not tls $(BUT)' $(TESTS) || $(AGAIN)
+	$(PYTEST) -n 2 --dist loadgroup -m 'not alone and not fresh and not hw and not tls $(BUT)' $(TESTS) || $(AGAIN)
 	$(PYTEST) -m alone || $(AGAIN)
 
 fresh: $(VENV)/.test
@@ -51,6 +54,15 @@ bench: $(VENV)/.test
 	benchmarks/needs.sh
 	$(VENV)/bin/python -m benchmarks $(BENCH_OPTIONS)
 	$(VENV)/bin/python -m benchmarks.report
+
+# An environment of its own: a board has no use for browsers and linters, and picamera2 fits only the system's Python.
+hw:
+	@if [ -n '$(HOST)' ]; then hw-tests/over-ssh.sh '$(HOST)' $(HW_OPTIONS); status=$$?; python3 -m benchmarks.board.page; exit $$status; \
+	else hw-tests/run.sh "$$PWD/$(VENV)-hw" $(HW_OPTIONS); fi
+
+hw-ssh: $(VENV)/.test
+	tests/hw/needs.sh
+	$(PYTEST) -m hw tests/hw
 
 flood: $(VENV)/.test
 	CAMWARD_FLOOD_S=60 $(PYTEST) -s tests/e2e/test_flood.py

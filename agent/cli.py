@@ -1,4 +1,4 @@
-"""The device's commands: enroll and run."""
+"""The device's commands: enroll, run and probe."""
 
 from __future__ import annotations
 
@@ -76,6 +76,25 @@ def enroll(argv: list[str]) -> int:
         print(f"enrolled as {identity.device_id}, until {identity.operational.not_valid_after_utc:%F}")
 
     return _exit_code(redeem)
+
+
+def probe(argv: list[str]) -> int:
+    """`camward probe`: say what this board is, and what the agent would take. Returns the exit code."""
+    parser = _parser(
+        "probe",
+        "Say what this board is and has, which camera and encoder the agent would take and why, and what to do where\n"
+        "something is missing. Changes nothing; a camera that streams is not disturbed.",
+        "camward probe\n  camward probe --quick                  without encoding a second with each encoder\n"
+        "  camward probe --json | jq .choice      for scripts: docs/reference/probe.md",
+        codes="exit codes: 0 a real camera would be taken, 1 none, 2 wrong usage",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a page")
+    parser.add_argument("--quick", action="store_true", help="encode nothing")
+    arguments = parser.parse_args(argv)
+    from agent.probe.command import run as run_probe  # PyAV takes its time: not for the other commands' help
+
+    real = run_probe(arguments.config, as_json=arguments.json, quick=arguments.quick, released=RELEASED)
+    return OK if real else FAULT
 
 
 def _exit_code(call: Callable[[], None]) -> int:
@@ -166,11 +185,11 @@ def _ask_for_code(serial: str) -> str:
         raise CredentialError("the one-time code on standard input is not plain text") from None
 
 
-def _parser(name: str, description: str, example: str) -> argparse.ArgumentParser:
+def _parser(name: str, description: str, example: str, codes: str = _CODES) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"camward {name}",
         description=description,
-        epilog=f"example:\n  {example}\n\n{_CODES}",
+        epilog=f"example:\n  {example}\n\n{codes}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

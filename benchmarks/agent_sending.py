@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiomqtt
 
@@ -79,21 +80,15 @@ class Agent:
 
 
 @contextlib.asynccontextmanager
-async def agent_running(clip: Path, folder: Path) -> AsyncIterator[Agent]:
-    """Run `camward run` with a clip for its camera, in a fleet of its own under `folder`. Errors: Failed."""
+async def agent_running(camera: dict[str, Any], folder: Path) -> AsyncIterator[Agent]:
+    """Run `camward run` with this [camera] table, in a fleet of its own under `folder`. Errors: Failed."""
     async with mosquitto(make_fleet(folder / "fleet"), apps=[_APP]) as broker:
         enrolled = enrol(broker.fleet, Registry(broker.fleet.registry_url), "BENCHMARK")
         config = device_config(
             broker.fleet,
             enrolled,
             folder / "device",
-            camera={
-                "source": f"clip:{clip}",
-                "width": 1920,
-                "height": 1080,
-                "bitrate_bps": 4_000_000,
-                "linger_s": 1.0,
-            },
+            camera=camera | {"linger_s": 1.0},
             session={"max_viewers": _VIEWERS, "max_pending": _PENDING},
         )
         with (folder / "camward.log").open("ab") as log:

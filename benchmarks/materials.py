@@ -48,7 +48,13 @@ def prepare() -> Materials:
             ["ffmpeg", "-v", "error", "-y", "-i", mp4, "-c", "copy", "-bsf:v", "h264_mp4toannexb", half], check=True
         )
         half.rename(annexb)
-    return Materials(annexb=annexb, mp4=mp4, receiver=_go(HERE / "receiver"), pion=_go(SENDERS / "pion"), node=_node())
+    return Materials(annexb=annexb, mp4=mp4, receiver=receiver(), pion=_go(SENDERS / "pion"), node=_node())
+
+
+def receiver() -> Path:
+    """Build the viewers' program, where that is not done yet."""
+    _CACHE.mkdir(parents=True, exist_ok=True)
+    return _go(HERE / "receiver")
 
 
 def _go(source: Path) -> Path:

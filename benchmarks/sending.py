@@ -78,7 +78,8 @@ class Peer:
 async def sending(name: str, made: Materials, folder: Path) -> AsyncIterator[Sender]:
     """Run a sender, ready for its first call; its files and its log go to `folder`."""
     if name == "camward":
-        async with agent_running(made.mp4, folder) as agent:
+        camera = {"source": f"clip:{made.mp4}", "width": 1920, "height": 1080, "bitrate_bps": 4_000_000}
+        async with agent_running(camera, folder) as agent:
             yield agent
         return
     peer = Peer(name)

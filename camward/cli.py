@@ -34,6 +34,12 @@ COMMANDS: Final = {
     "enroll": Command(
         module="agent.cli", function="enroll", extra="device", summary="give this device its identity, once"
     ),
+    "probe": Command(
+        module="agent.cli",
+        function="probe",
+        extra="device",
+        summary="no picture? what this board has, and what is missing",
+    ),
     "fleet": Command(
         module="provisioning.cli", function="fleet", extra="fleet", summary="make and serve a fleet of cameras"
     ),
@@ -61,6 +67,7 @@ examples:
   camward fleet claim --serial SN42            get a code for one device
   camward enroll --config agent.toml --serial SN42
   camward run --config agent.toml
+  camward probe                                what this board has, which camera it would take, and why
   camward view --device ID --fleet https://camera.example:8443 --root root.pem --record out.mp4
 """
 

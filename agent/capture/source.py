@@ -29,7 +29,7 @@ class Source(Protocol):
     """One run of one camera. Made, run once on a thread of its own, stopped; then a new one is made."""
 
     name: str
-    """What it is, in one line: "pattern 1280x720 at 30 fps, libx264"."""
+    """What it is, in one line that begins with its kind: "pattern 1280x720 at 30 fps, libx264"."""
 
     has_sub: bool
     """Whether there is a second, smaller encode of the same pictures, of the same pts."""

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-import ifaddr
 from aioice import Candidate, ice, stun, turn
 from aioice.candidate import candidate_priority
 from aiortc import RTCDtlsTransport
@@ -22,6 +21,7 @@ from aiortc import RTCDtlsTransport
 from agent.config import NetworkConfig
 from agent.webrtc.addresses import Reach, is_public, may_probe, reach
 from agent.webrtc.credential import credential
+from agent.webrtc.interfaces import interfaces
 from agent.webrtc.seams import gathering
 from protocol.errors import Refused
 from protocol.ice import Server, parse_server
@@ -84,7 +84,7 @@ class Gathering:
     async def _open(self, connection: ice.Connection) -> None:
         if self._network.addresses == "relay":
             return
-        self._reach = reach(_interfaces(), self._network.interfaces)
+        self._reach = reach(interfaces(), self._network.interfaces)
         for host in self._reach.own:
             try:
                 self._sockets.append(await self._socket(connection, host))
@@ -171,14 +171,6 @@ class Gathering:
 
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=self._network.turn_ca)
-
-
-def _interfaces() -> list[tuple[str, str]]:
-    return [
-        (adapter.name, f"{ip.ip if isinstance(ip.ip, str) else ip.ip[0]}/{ip.network_prefix}")
-        for adapter in ifaddr.get_adapters()
-        for ip in adapter.ips
-    ]
 
 
 async def _resolve(server: Server, family: socket.AddressFamily) -> tuple[str, int]:
