@@ -39,6 +39,8 @@ def _between(low: float, high: float) -> Callable[[Any], bool]:
 
 def _source(value: str) -> bool:
     kind, colon, argument = value.partition(":")
+    if "@" in argument and kind not in {"clip", "v4l2"}:  # not shown: it may be a password
+        raise ConfigError("a source with a username or a password in it: they belong into rtsp_login, a file")
     if kind == "rtsp":
         return _rtsp(value)
     if colon:
@@ -47,8 +49,6 @@ def _source(value: str) -> bool:
 
 
 def _rtsp(value: str) -> bool:
-    if "@" in value:  # not shown: it may be a password
-        raise ConfigError("an rtsp:// source with a username or a password in it: they belong into rtsp_login, a file")
     try:
         address = urlsplit(value)
         return bool(address.hostname) and (address.port is None or address.port > 0)
