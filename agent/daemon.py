@@ -27,8 +27,9 @@ from agent.signaling.calls import Calls
 from agent.signaling.gate import Call, Gate
 from agent.signaling.link import Link, Presence
 from agent.tasks import end
+from agent.webrtc import network
 from agent.webrtc.adaptation import Adaptation
-from agent.webrtc.session import Terms
+from agent.webrtc.session import Move, Terms
 from agent.webrtc.sessions import Sessions
 from protocol import jws
 from protocol.errors import Refused
@@ -76,7 +77,12 @@ class Daemon:
             longest_s=config.session.longest_s,
         )
         self._calls = Calls(
-            device=self._device, gate=self._gate, open=self._open, sessions=self._sessions, say=self._say
+            device=self._device,
+            gate=self._gate,
+            open=self._open,
+            move=self._move,
+            sessions=self._sessions,
+            say=self._say,
         )
         self._link = Link(
             config.broker,
@@ -112,6 +118,7 @@ class Daemon:
             ("adaptation", self._adaptation.run()),
             ("challenge", self._keep_challenge()),
             ("telemetry", self._keep_telemetry()),
+            ("network", network.watch(self._on_network)),
             ("renewal", self._keeper.run(reconnect=self._link.reconnect, renewed=self._link.reconnect)),
         ]
         if interval_s := notify.watchdog_interval_s():
@@ -149,6 +156,12 @@ class Daemon:
             network=self._config.network,
         )
         self._sessions.open(terms, answered=answered, found=found, ended=ended)
+
+    def _move(self, sid: str, offer: str, answered: Callable[[str], None], found: Callable[[str, str], None]) -> None:
+        """Bring a session over to another connection. Errors: Refused."""
+        current = self._keeper.current
+        to = Move(offer=offer, key=current.key, certificate=current.chain[0])
+        self._sessions.move(sid, to, answered=answered, found=found)
 
     def _say(self, caller: str, message: Answer | Candidate | Bye) -> None:
         self._link.reply(caller, self._sign(message))
@@ -212,6 +225,11 @@ class Daemon:
         notify.status("connected to the broker" if connected else "waiting for the broker")
         if connected:
             self._keeper.connected()
+
+    def _on_network(self, gone: frozenset[str]) -> None:
+        # A connection from an address that is gone hangs until its keepalive says so. Viewers find out by themselves.
+        if gone or not self._link.connected:
+            self._link.reconnect()
 
     async def _keep_challenge(self) -> None:
         while True:

@@ -245,6 +245,29 @@ class Renew:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """Another offer in a running session, which goes over to the connection that comes of it; signed by the viewer."""
+
+    sid: str
+    seq: int
+    sdp: str
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Self:
+        """Errors: Malformed."""
+        read = _Reader(payload)
+        return cls(
+            sid=read.base64url("sid", 22, 22),
+            seq=read.integer("seq", most=1_000_000),
+            sdp=read.text("sdp", MAX_SDP),
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """The JSON object to sign."""
+        return _payload(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Revoke:
     """What was granted until `iat` is taken back, and sessions under it end; signed by an authoriser."""
 
@@ -300,7 +323,7 @@ class Telemetry:
         return _payload(self)
 
 
-Message = Status | Grant | Offer | Answer | Candidate | Bye | Renew | Revoke | Telemetry
+Message = Status | Grant | Offer | Answer | Candidate | Bye | Renew | Move | Revoke | Telemetry
 
 
 def kind_of(message: Message) -> str:

@@ -13,7 +13,7 @@ from agent.config import SessionConfig
 from agent.media.rate import ViewerRate
 from agent.media.stream import Stream
 from agent.webrtc.inbox import Inbox
-from agent.webrtc.session import Session, Terms
+from agent.webrtc.session import Move, Session, Terms
 from protocol.errors import Refused
 
 _LOG: Final = logging.getLogger(__name__)
@@ -49,11 +49,6 @@ class Sessions:
     def viewers(self) -> int:
         """How many are connected."""
         return sum(session.connected for session, _ in self._open.values())
-
-    def viewer_of(self, sid: str) -> str | None:
-        """The key that may follow up on a session; None when there is no such session."""
-        entry = self._open.get(sid)
-        return entry[0].terms.viewer if entry else None
 
     def open(
         self,
@@ -92,6 +87,11 @@ class Sessions:
         task = asyncio.create_task(self._serve(session, answered, found, ended), name=f"session-{terms.sid}")
         self._open[terms.sid] = session, task
         self._on_change()
+
+    def move(self, sid: str, to: Move, *, answered: Callable[[str], None], found: Callable[[str, str], None]) -> None:
+        """Bring a session over to another connection: it keeps its place, its time and its name. Errors: Refused."""
+        if entry := self._open.get(sid):
+            entry[0].move(to, answered, found)
 
     def add_candidate(self, sid: str, candidate: str) -> None:
         """Hand a verified candidate to its session, if that is still there."""
@@ -161,10 +161,7 @@ class Sessions:
             del self._open[sid]
             self.ended[reason] += 1
             _LOG.info("viewer %s: %s", "left" if was_connected else "not connected", reason)
-            if was_connected:
-                _LOG.info("session %s: %s", sid, session.egress.account())
-            if dropped := session.guard.account():
-                _LOG.info("session %s: datagrams dropped: %s", sid, dropped)
+            session.account()
             ended(reason)
             self._on_change()
 

@@ -19,7 +19,7 @@ from agent.media.stream import Stream
 from agent.signaling.calls import Calls
 from agent.signaling.gate import Call as AgentCall
 from agent.signaling.gate import Gate
-from agent.webrtc.session import Terms
+from agent.webrtc.session import Move, Terms
 from agent.webrtc.sessions import Sessions
 from protocol import jws
 from protocol.certificates import thumbprint
@@ -103,7 +103,9 @@ class Wire:
         loop = asyncio.get_running_loop()
         self.sessions = Sessions(SessionConfig(), stream, now=loop.time, on_change=lambda: None)
         self.gate = Gate(device=DEVICE, root=trust.tree.root, now=time.time(), random=secrets.token_bytes)
-        self._calls = Calls(device=DEVICE, gate=self.gate, open=self._open, sessions=self.sessions, say=self._say)
+        self._calls = Calls(
+            device=DEVICE, gate=self.gate, open=self._open, move=self._move, sessions=self.sessions, say=self._say
+        )
 
     async def send(self, message: str) -> None:
         self._check()
@@ -158,6 +160,10 @@ class Wire:
             playout_delay_ms=0,
         )
         self.sessions.open(terms, answered=answered, found=found, ended=ended)
+
+    def _move(self, sid: str, offer: str, answered: Callable[[str], None], found: Callable[[str, str], None]) -> None:
+        to = Move(offer=offer, key=self.dtls.key, certificate=self.dtls.chain[0])
+        self.sessions.move(sid, to, answered=answered, found=found)
 
 
 @pytest.fixture
