@@ -121,6 +121,9 @@ class Wire:
             message.cancel()
             broken.cancel()
 
+    async def anew(self) -> None:
+        self._check()
+
     def announce(self, **changes: object) -> None:
         self.deliver(signed(self.trust.device, online(**({"challenge": self.gate.challenge} | changes))))
 
