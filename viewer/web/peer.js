@@ -66,7 +66,7 @@ export class Peer extends EventTarget {
     connection.onicecandidateerror = ({ errorCode }) => RELAY_REFUSALS.has(errorCode) && this.#turnedAway();
     connection.onconnectionstatechange = () => this.#moved(connection.connectionState);
     const { sdp } = await connection.createOffer();
-    const offer = { device: this.#device.id, sid: this.sid, challenge, grant, sdp, reply: caller, stream: "main" };
+    const offer = { device: this.#device.id, sid: this.sid, challenge, grant, sdp, reply: caller, stream: "main", camera: "" };
     const compact = await sign("offer", offer, this.#key);
     this.#offerHash = await sha256(compact);
     if (this.#over) return;
