@@ -25,10 +25,10 @@ STATUS_S: Final = 10.0
 ANSWER_S: Final = 15.0
 PICTURE_S: Final = 20.0  # from the answer to the first picture: a sleeping camera has to wake up
 STALL_S: Final = 20.0  # a device keeps the session of a viewer that vanished for a few seconds more
-SILENCE_S: Final = 1.0  # without a packet, and the session moves to another connection
+SILENCE_S: Final = 1.6  # without a packet, and the session moves: reports come every 1.5 s, also without pictures
 _REPEAT_S: Final = 0.5  # an offer that is lost, or comes while a camera is flooded, is sent again; the wait doubles
 _LONGEST_SILENCE_S: Final = 8.0  # where moving brings no picture, each time twice as long is waited
-_STEADY_S: Final = 5.0  # a picture that stood for so long has earned the shortest wait again
+_STEADY_S: Final = 2.0  # a picture that stood for so long has earned the shortest wait again
 _LOOK_S: Final = 0.1
 _MOVE_S: Final = 2.0  # for the answer to a move; then another is made, from wherever this machine is by then
 _TAKE_OVER_S: Final = 4.0  # from that answer to the first packet
@@ -110,10 +110,7 @@ class Watch:
         await self._accept(receiver, answered)
         silence_s = SILENCE_S
         while True:
-            began = self._loop.time()
-            await self._while_heard(receiver, silence_s)
-            if self._loop.time() - began >= _STEADY_S:
-                silence_s = SILENCE_S
+            await self._listen_during(receiver, self._silence(silence_s))
             self._say("Nothing comes from the camera any more; it is called from here once more.")
             self._moving = True
             while True:
@@ -121,20 +118,20 @@ class Watch:
                     break
                 await asyncio.sleep(_REPEAT_S)
             self._moving = False
-            receiver, silence_s = moved, min(2 * silence_s, _LONGEST_SILENCE_S)
+            receiver, silence_s = moved, min(2 * silence_s, _LONGEST_SILENCE_S)  # it may be the camera that is still
 
     async def _accept(self, receiver: Receiver, answered: Answered) -> None:
         await receiver.accept(answered.sdp)
         for candidate in self._early:
             await receiver.add_candidate(candidate)
 
-    async def _while_heard(self, receiver: Receiver, silence_s: float) -> None:
-        """Take in what the camera says, until its packets stop coming. Errors: ViewError."""
-        await self._listen_during(receiver, self._silence(silence_s))
-
     async def _silence(self, silence_s: float) -> None:
+        """Wait until no packet has come for so long, or for SILENCE_S where they came for a while."""
+        began = self._loop.time()
         while True:
             heard_at = self._media.heard_at
+            if heard_at is not None and heard_at - began >= _STEADY_S:
+                silence_s = SILENCE_S
             # A connection that the camera closed is no silence: its bye is about to come.
             if heard_at is not None and self._media.broken is None and self._loop.time() - heard_at >= silence_s:
                 return

@@ -7,7 +7,7 @@ import { sentence } from "./sentences.js";
 import { CamwardViewer, obstacle } from "./viewer.js";
 
 const REFRESH_MS = 500; // however many statuses come, the list is asked for no more often
-const STATES = { calling: "Calling…", connecting: "Connecting…", live: "Live", ended: "Ended" };
+const STATES = { calling: "Calling…", connecting: "Connecting…", live: "Live", reconnecting: "Reconnecting…", ended: "Ended" };
 
 const at = (id) => document.getElementById(id);
 const player = at("player");
@@ -129,7 +129,7 @@ function showState(state) {
   at("state").textContent = STATES[state];
   at("hint").textContent = state === "ended" ? "There is no picture." : STATES[state];
   at("retry").hidden = state !== "ended";
-  at("fullscreen").hidden = state !== "live";
+  at("fullscreen").hidden = !["live", "reconnecting"].includes(state);
   if (state === "live" || state === "ended") at("play").hidden = true;
   if (state === "live") say();
 }
