@@ -71,7 +71,10 @@ class Answered:
 
 
 class Call:
-    """One call to one device. The viewer's key is the one that the grant names."""
+    """One call to one device. The viewer's key is the one that the grant names.
+
+    `camera` is one of the status's names; empty for the first.
+    """
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class Call:
         root: x509.Certificate,
         key: ec.EllipticCurvePrivateKey,
         granted: Granted,
+        camera: str = "",
         random: Callable[[int], bytes],
     ) -> None:
         self.status: Status | None = None  # the newest that was believed
@@ -88,6 +92,7 @@ class Call:
         self._root = root
         self._key = key
         self._granted = granted
+        self._camera = camera
         self._random = random
         self._sid = ""
         self._offer_sha256 = ""
@@ -110,6 +115,7 @@ class Call:
             sdp=sdp,
             reply=self._granted.caller,
             stream="main",
+            camera=self._camera,
         )
         compact = self._signed(offer)
         self._offer_sha256 = jws.sha256(compact)

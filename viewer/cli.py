@@ -65,7 +65,14 @@ async def _view(options: Options, code: str, report: dict[str, Any]) -> str:
     key = ec.generate_private_key(ec.SECP256R1())
     async with _way(options, code, jws.public_jwk(key.public_key())) as (granted, transport, regrant):
         watch = Watch(
-            Call(device=options.device, root=options.root, key=key, granted=granted, random=secrets.token_bytes),
+            Call(
+                device=options.device,
+                root=options.root,
+                key=key,
+                granted=granted,
+                camera=options.camera,
+                random=secrets.token_bytes,
+            ),
             transport,
             ice_servers=granted.ice_servers,
             seconds=options.seconds,

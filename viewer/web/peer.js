@@ -79,13 +79,13 @@ export class Peer extends EventTarget {
   }
 
   /** Send the offer: `grant` as the fleet gave it, `challenge` of the device's status. Rejects with a Failure. */
-  async call({ grant, caller, iceServers, challenge }) {
+  async call({ grant, caller, iceServers, challenge, camera }) {
     this.#bye = await sign("bye", { sid: this.sid, seq: LAST_SEQ, reason: "left" }, this.#key);
     if (this.#over) return;
     this.#iceServers = iceServers;
     const { connection, receiver } = this.#connect();
     const { sdp } = await connection.createOffer();
-    const offer = { device: this.#device.id, sid: this.sid, challenge, grant, sdp, reply: caller, stream: "main", camera: "" };
+    const offer = { device: this.#device.id, sid: this.sid, challenge, grant, sdp, reply: caller, stream: "main", camera };
     const compact = await sign("offer", offer, this.#key);
     this.#offerHash = await sha256(compact);
     if (this.#over) return;

@@ -31,6 +31,7 @@ export function obstacle() {
  * Shows one device in one <video>. Events, each with a `detail`:
  *
  * - `state` {state}: calling, connecting, live, reconnecting (the last picture stays while the session moves), ended
+ * - `cameras` {names, chosen}: what the device has, where it is more than one, and which of them is called
  * - `granted`: the Device of the new grant, whose `believe` verifies what it says
  * - `identity` {device, label, camera, software, subject, notAfter, fingerprint, dtlsFingerprint, origin}: verified, in DTLS too
  * - `figures` {width, height, fps, bitrateBps, roundTripMs, latencyMs, latencyWithinMs, packetsLost, framesDecoded,
@@ -41,6 +42,7 @@ export function obstacle() {
 export class CamwardViewer extends EventTarget {
   #video;
   #device;
+  #camera;
   #fleet;
   #calls;
   #ownCalls;
@@ -58,11 +60,15 @@ export class CamwardViewer extends EventTarget {
   #renewing = null;
   #listening = null;
 
-  /** `calls` is a CallSocket to share; without one the viewer opens its own while it runs. */
-  constructor({ video, device, origin = location.origin, fetch = undefined, calls = undefined }) {
+  /**
+   * `camera` names one of the device's, where it has several; without it that is the first. `calls` is a CallSocket to
+   * share; without one the viewer opens its own while it runs.
+   */
+  constructor({ video, device, camera = "", origin = location.origin, fetch = undefined, calls = undefined }) {
     super();
     this.#video = video;
     this.#device = device;
+    this.#camera = camera;
     this.#fleet = new Fleet(origin, fetch);
     this.#ownCalls = !calls;
     this.#calls = calls ?? new CallSocket(origin);
@@ -136,6 +142,7 @@ export class CamwardViewer extends EventTarget {
       const status = await newestStatus(this.#calls, device, staleChallenge);
       if (attempt !== this.#attempt) return;
       this.#challenge = status.challenge;
+      this.#tell("cameras", { names: status.cameras, chosen: this.#camera || (status.cameras[0] ?? "") });
       const send = (message) => this.#calls.send(device.id, message);
       const peer = new Peer({ device, key, send });
       this.#peer = peer;
@@ -152,7 +159,7 @@ export class CamwardViewer extends EventTarget {
       });
       this.#heed(peer);
       peer.addEventListener("connected", () => this.#video.srcObject ?? this.#show(peer, device, status));
-      await peer.call({ grant, caller, iceServers, challenge: status.challenge });
+      await peer.call({ grant, caller, iceServers, challenge: status.challenge, camera: this.#camera });
     } catch (error) {
       if (attempt !== this.#attempt) return;
       this.#fail(error instanceof Failure ? error : new Failure("fault", error.message, { cause: error }));
@@ -199,7 +206,7 @@ export class CamwardViewer extends EventTarget {
     this.#enter("connecting");
     const { der, fingerprint } = peer.verified;
     this.#tell("identity", {
-      device: device.id, label: device.label, camera: status.camera, software: status.software,
+      device: device.id, label: device.label, camera: this.#camera || status.camera, software: status.software,
       ...certificate(der), fingerprint, dtlsFingerprint: peer.dtlsFingerprint, origin: this.#fleet.origin,
     });
     Object.assign(this.#video, { muted: true, playsInline: true, autoplay: true, srcObject: peer.stream });
