@@ -30,10 +30,13 @@ BYE_REASONS: Final = frozenset(
         "replaced",
         "left",
         "failed",
+        "no-camera",
         "no-candidate",
         "relay-refused",
     }
 )
+CAMERA_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+MOST_CAMERAS: Final = 4
 SCOPES: Final = frozenset({"live", "snapshot", "control", "talk"})
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")  # JSON can escape half a character, and no encoder takes one
 _COUNTER: Final = re.compile(r"[a-z][a-z-]{0,31}")
@@ -50,7 +53,8 @@ class Status:
     iat: int  # seconds since 1970
     challenge: str  # what an offer must name; empty when offline
     viewers: int
-    camera: str  # where the picture comes from, for people
+    camera: str  # where the picture comes from, for people; the first camera's
+    cameras: tuple[str, ...] = ()  # what an offer may name, the first one first; empty where there is only one
     software: str
 
     @classmethod
@@ -64,12 +68,13 @@ class Status:
             challenge=read.text("challenge", 64, empty=True),
             viewers=read.integer("viewers", most=1000),
             camera=read.text("camera", 64, empty=True),
+            cameras=read.cameras("cameras"),
             software=read.text("software", 64, empty=True),
         )
 
     def payload(self) -> dict[str, Any]:
         """The JSON object to sign."""
-        return _payload(self)
+        return _payload(self) | {"cameras": list(self.cameras)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +129,7 @@ class Offer:
     sdp: str
     reply: str  # the caller whose reply topic the answer goes to
     stream: str
+    camera: str = ""  # one of the status's names; empty for the first
 
     @classmethod
     def parse(cls, payload: Mapping[str, Any]) -> Self:
@@ -137,6 +143,7 @@ class Offer:
             sdp=read.text("sdp", MAX_SDP),
             reply=check_caller(read.text("reply", 63)),
             stream=read.one_of("stream", {"main", "sub"}),
+            camera=read.camera("camera"),
         )
 
     def payload(self) -> dict[str, Any]:
@@ -245,6 +252,29 @@ class Renew:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """Another offer in a running session, which goes over to the connection that comes of it; signed by the viewer."""
+
+    sid: str
+    seq: int
+    sdp: str
+
+    @classmethod
+    def parse(cls, payload: Mapping[str, Any]) -> Self:
+        """Errors: Malformed."""
+        read = _Reader(payload)
+        return cls(
+            sid=read.base64url("sid", 22, 22),
+            seq=read.integer("seq", most=1_000_000),
+            sdp=read.text("sdp", MAX_SDP),
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """The JSON object to sign."""
+        return _payload(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Revoke:
     """What was granted until `iat` is taken back, and sessions under it end; signed by an authoriser."""
 
@@ -300,7 +330,7 @@ class Telemetry:
         return _payload(self)
 
 
-Message = Status | Grant | Offer | Answer | Candidate | Bye | Renew | Revoke | Telemetry
+Message = Status | Grant | Offer | Answer | Candidate | Bye | Renew | Move | Revoke | Telemetry
 
 
 def kind_of(message: Message) -> str:
@@ -348,6 +378,19 @@ class _Reader:
             raise Malformed(f"{name} has at most {_MOST_COUNTERS} counters, each with a short name")
         counters = _Reader(value)
         return {counter: counters.integer(counter) for counter in value}
+
+    def camera(self, name: str) -> str:
+        """A camera's name, or an empty string."""
+        value = self.text(name, 32, empty=True)
+        if value and not CAMERA_NAME.fullmatch(value):
+            raise Malformed(f"{name} is a camera's name: small letters, digits and hyphens")
+        return value
+
+    def cameras(self, name: str) -> tuple[str, ...]:
+        value = self._payload.get(name)
+        if not isinstance(value, list) or len(value) > MOST_CAMERAS:
+            raise Malformed(f"{name} is a list of at most {MOST_CAMERAS} cameras' names")
+        return tuple(_Reader({name: entry}).camera(name) for entry in value)
 
     def table(self, name: str) -> Mapping[str, Any]:
         value = self._payload.get(name)

@@ -27,6 +27,7 @@ SENTENCES: Final = {
     "replaced": "A newer call with the same key took the place of this one.",
     "left": "The camera ended the call.",
     "failed": "The camera ended the call because of a fault of its own; read its log if it happens again.",
+    "no-camera": "The device has no camera of that name; its status names those that it has.",
     "no-candidate": "The camera finds no network address that it may be reached at; check its network and its relay "
     "server.",
     "relay-refused": "The relay server does not accept the camera's credential; it has to be renewed on the camera.",

@@ -132,11 +132,15 @@ class Link:
                 if str(error) != fault:
                     fault = str(error)
                     _LOG.warning("broker %s:%d: %s; trying again", self._config.host, self._config.port, fault)
-                await asyncio.sleep(retry_s * random.uniform(0.5, 1.5))  # noqa: S311  # spreads a fleet, hides nothing
-                retry_s = min(retry_s * 2, _LONGEST_RETRY_S)
+                try:
+                    async with asyncio.timeout(retry_s * random.uniform(0.5, 1.5)):  # noqa: S311  # spreads a fleet
+                        await self._restart.wait()
+                        retry_s = _FIRST_RETRY_S
+                except TimeoutError:
+                    retry_s = min(retry_s * 2, _LONGEST_RETRY_S)
 
     def reconnect(self) -> None:
-        """Connect anew, with whatever credentials are current then."""
+        """Connect anew, with whatever credentials are current then, and at once where a try would wait."""
         self._restart.set()
 
     def reply(self, caller: str, message: str) -> None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from paho.mqtt.client import MQTTMessage
 
 from agent.config import BrokerConfig
+from agent.signaling import link as linking
 from agent.signaling.link import _QUEUED, Link, Presence
 from agent.tasks import end
 from protocol import topics
@@ -159,6 +160,29 @@ async def test_a_broker_that_is_not_there_is_named_once_and_tried_again(
     warnings = [record.getMessage() for record in caplog.records if record.name == "agent.signaling.link"]
     assert len(warnings) == 1
     assert f"127.0.0.1:{unused_tcp_port}" in warnings[0]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_network_that_is_back_is_tried_at_once(
+    identity: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    monkeypatch.setattr(linking, "_FIRST_RETRY_S", 600.0)
+    root, operational = identity
+    tries = asyncio.Queue[None]()
+
+    def credentials() -> Path:
+        tries.put_nowait(None)
+        return operational
+
+    link = link_to(unused_tcp_port, root)
+    task = asyncio.create_task(link.run(credentials))
+    for _ in range(3):
+        async with asyncio.timeout(20):
+            await tries.get()
+        link.reconnect()
+
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
