@@ -14,7 +14,7 @@ const integer = (most) => (value) => Number.isInteger(value) && value >= 0 && va
 const base64url = (length) => (value) => typeof value === "string" && value.length === length && /^[\w-]+$/.test(value);
 const oneOf = (...allowed) => (value) => allowed.includes(value);
 
-/** What each kind must carry (protocol/messages.py); members that are not known are passed over. */
+/** What each kind must carry (protocol/messages/); members that are not known are passed over. */
 const MEMBERS = {
   status: {
     device: text(26), presence: oneOf("online", "offline"), iat: integer(2 ** 53), challenge: text(64, 0),
