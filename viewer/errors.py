@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 INTERRUPTED: Final = "interrupted"
 
 SENTENCES: Final = {
-    # What the camera says in a bye (protocol/messages.py, BYE_REASONS).
+    # What the camera says in a bye (protocol/messages/calls.py, BYE_REASONS).
     "busy": "The camera serves as many viewers as it can already; try again when one of them has left.",
     "expired": "The permission for this call has run out; call again to get a new one.",
     "forbidden": "This camera may not be watched with this permission; ask whoever runs the fleet for access.",

@@ -18,7 +18,7 @@ const names = (most) => (value) =>
   Array.isArray(value) && value.length <= most && value.every((name) => typeof name === "string" && CAMERA_NAME.test(name));
 const oneOf = (...allowed) => (value) => allowed.includes(value);
 
-/** What each kind must carry (protocol/messages.py); members that are not known are passed over. */
+/** What each kind must carry (protocol/messages/); members that are not known are passed over. */
 const MEMBERS = {
   status: {
     device: text(26), presence: oneOf("online", "offline"), iat: integer(2 ** 53), challenge: text(64, 0),

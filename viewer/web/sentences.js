@@ -1,7 +1,7 @@
 /** One plain sentence for every code that a refusal or a failure carries. */
 
 const SENTENCES = {
-  // What the device says in a bye (protocol/messages.py, BYE_REASONS).
+  // What the device says in a bye (protocol/messages/calls.py, BYE_REASONS).
   busy: "The camera serves as many viewers as it can already; try again when one of them has left.",
   expired: "The permission for this call has run out; call again to get a new one.",
   forbidden: "You may not watch this camera; ask whoever runs the fleet for access.",
