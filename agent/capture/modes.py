@@ -62,8 +62,8 @@ def choose(modes: Iterable[Mode], width: int, height: int, fps: float) -> Chosen
     """Choose among what a camera offers; None where nothing of it can be used.
 
     At least half the wanted rate goes before all, or the largest picture of a slow camera would be a slide show; then
-    the nearest size, then the nearest rate. What is equal so far is decided by cost: the camera's own H.264, else raw
-    pictures, else MJPEG, which has to be decoded first.
+    the nearest size and shape, then the nearest rate. What is equal so far is decided by cost: the camera's own H.264,
+    else raw pictures, else MJPEG, which has to be decoded first.
     """
     usable = [mode for mode in modes if mode.fourcc in _COSTS and (mode.fourcc == "H264" or _even(mode))]
     if not usable:
@@ -71,8 +71,9 @@ def choose(modes: Iterable[Mode], width: int, height: int, fps: float) -> Chosen
 
     def misses(mode: Mode) -> tuple[bool, float, float, int]:
         rate = _rate(mode, fps)
+        shape = abs(mode.width * height / (mode.height * width) - 1)
         size = abs(mode.width - width) / width + abs(mode.height - height) / height
-        return rate < fps / 2, size, _rate_miss(rate, fps), _COSTS.index(mode.fourcc)
+        return rate < fps / 2, size + shape, _rate_miss(rate, fps), _COSTS.index(mode.fourcc)
 
     best = min(usable, key=misses)
     return Chosen(best.fourcc, best.width, best.height, _rate(best, fps), _why(best, usable, width, height, fps))
