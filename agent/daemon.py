@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from importlib import metadata
 from typing import Any, Final
 
+from agent.capture import hotplug
 from agent.capture.camera import Camera, State
 from agent.capture.choose import Choice
 from agent.config import Config
@@ -110,6 +111,7 @@ class Daemon:
     def _parts(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         parts = [
             ("camera", self._camera.run()),
+            ("hotplug", hotplug.listen(self._camera.plugged_in)),
             ("adaptation", self._adaptation.run()),
             ("challenge", self._keep_challenge()),
             ("telemetry", self._keep_telemetry()),

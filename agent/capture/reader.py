@@ -91,7 +91,9 @@ class Reader:
                     self._lent.release()
                 self._ask(_QBUF, buffer)
             if time.monotonic() - heard > silent_s:
-                raise TimeoutError(errno.ETIMEDOUT, f"no picture for {silent_s:g} s")
+                raise TimeoutError(
+                    errno.ETIMEDOUT, f"the camera gives no picture for {silent_s:g} s; unplug it and plug it in again"
+                )
 
     def close(self) -> None:
         """Give all buffers back; the driver may be gone already."""
