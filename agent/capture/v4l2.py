@@ -15,6 +15,7 @@ import av
 
 from agent.capture import devices, modes
 from agent.capture.decode import Decoder
+from agent.capture.encoder import HARDWARE_FIRST
 from agent.capture.encoders import Encoders
 from agent.capture.reader import Taken, reading
 from agent.capture.source import CaptureError, PermanentCaptureError, TemporaryCaptureError
@@ -87,7 +88,7 @@ class V4l2:
         self._open_pictures = open_pictures
         self._silent_s = silent_s
         self._stopped = threading.Event()
-        self._encoders = Encoders(config, codecs=("h264_v4l2m2m", "libx264"))
+        self._encoders = Encoders(config, codecs=HARDWARE_FIRST)
         self.has_sub = self._encoders.has_sub
         self._keyframe_wanted = False
         self._bitrate_bps: int | None = None
