@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Protocol
 import av
 
 from agent.capture import devices, modes
+from agent.capture.clock import Clock
 from agent.capture.decode import Decoder
 from agent.capture.encoder import HARDWARE_FIRST
 from agent.capture.encoders import Encoders
@@ -134,19 +134,19 @@ class V4l2:
 
     def _pass_through(self, camera: Pictures, emit: Callable[[AccessUnit], None]) -> None:
         self.name, self.has_sub = f"{self.name}, its own H.264", False
-        clock, assembler = _Clock(), Assembler()
+        clock, assembler = Clock(), Assembler()
         for data, at_us in camera.pictures(self._stopped.is_set, self._silent_s):
             self._set_controls(camera)
-            unit = assembler.access_unit(nal_units(bytes(data)), clock.pts_us(at_us))
+            unit = assembler.access_unit(nal_units(bytes(data)), clock.at_us(at_us or None))
             if unit is not None:
                 emit(unit)
 
     def _encode(self, camera: Pictures, emit: Callable[[AccessUnit], None]) -> None:
-        clock, decoder = _Clock(), Decoder(camera.chosen, camera.stride)
+        clock, decoder = Clock(), Decoder(camera.chosen, camera.stride)
         own_name = f"{self.name}, {camera.chosen.fourcc}"
         for data, at_us in camera.pictures(self._stopped.is_set, self._silent_s):
             for frame in decoder.frames(data):
-                for unit in self._encoders.encode(frame, clock.pts_us(at_us)):
+                for unit in self._encoders.encode(frame, clock.at_us(at_us or None)):
                     emit(unit)
                 self.name = f"{own_name} to {self._encoders.codec}"
 
@@ -163,21 +163,6 @@ class V4l2:
                 camera.set_control(control, value)
             except OSError as error:
                 log.debug("%s: control %#x cannot be set: %s", self._device, control, error)
-
-
-class _Clock:
-    """Microseconds since the first picture, by the driver's times, or by ours where it gives none; always rising."""
-
-    def __init__(self) -> None:
-        self._first_us: int | None = None
-        self._last_us = -1
-
-    def pts_us(self, at_us: int) -> int:
-        at_us = at_us or time.monotonic_ns() // 1000
-        if self._first_us is None:
-            self._first_us = at_us
-        self._last_us = max(at_us - self._first_us, self._last_us + 1)
-        return self._last_us
 
 
 def capture_error(device: Path, error: OSError | av.FFmpegError) -> CaptureError:
