@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import os
 import threading
@@ -74,8 +73,7 @@ async def running() -> AsyncIterator[Watched]:
     finally:
         for part in parts:
             part.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*parts)
+        await asyncio.wait(parts)
 
 
 def _unplug_and_plug() -> Callable[[], None]:
