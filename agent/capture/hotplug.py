@@ -16,9 +16,8 @@ _KOBJECT_UEVENT: Final = 15  # linux/netlink.h
 # The kernel tells group 1 of a device before its node may be opened; udev tells group 2 when it has set the rights and
 # made the links below /dev/v4l. Only root may send to either.
 _UDEV: Final = 2
-_HEADER: Final = struct.Struct(
-    "=8s4xIII"
-)  # libudev's: prefix, magic, its length, where the properties begin, their length
+# libudev's header: its prefix, a magic number, its length, where the properties begin, and their length.
+_HEADER: Final = struct.Struct("=8s4xIII")
 _PREFIX: Final = b"libudev\0"
 _LONGEST: Final = 64 * 1024
 
@@ -27,12 +26,11 @@ async def listen(plugged_in: Callable[[], None]) -> None:
     """Call `plugged_in` for each camera that comes, until cancelled; where nobody may listen, return after a word."""
     loop = asyncio.get_running_loop()
     try:
-        listener = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, _KOBJECT_UEVENT)
+        listener = _listener()
     except OSError as error:
         log.info("cameras that are plugged in are found by trying: %s", error.strerror)
         return
     with listener:
-        listener.bind((0, _UDEV))
         while True:
             try:
                 message = await loop.sock_recv(listener, _LONGEST)
@@ -43,6 +41,16 @@ async def listen(plugged_in: Callable[[], None]) -> None:
             else:
                 if camera_came(message):
                     plugged_in()
+
+
+def _listener() -> socket.socket:
+    listener = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, _KOBJECT_UEVENT)
+    try:
+        listener.bind((0, _UDEV))
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def camera_came(message: bytes) -> bool:

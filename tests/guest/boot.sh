@@ -4,9 +4,8 @@
 #   boot.sh COMMAND [ARGUMENT ...]
 #
 # The root is this machine's, read-only over 9p, so that the checkout and its environment run there unchanged; /run, which
-# is TMPDIR, is the guest's own. No KVM is asked for. The guest's
-# clock goes by the instructions that it has executed (2 ns each), so that it is one and the same slow board on every machine,
-# however busy; only what it waits for takes real time. needs.sh goes before.
+# is TMPDIR, is the guest's own. No KVM is asked for. The guest's clock goes by the instructions that it has executed (2 ns
+# each), so that it is one and the same slow board on every machine, however busy. needs.sh goes before.
 set -eu
 
 GUEST=/var/tmp/camward-guest

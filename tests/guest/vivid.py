@@ -21,6 +21,7 @@ def load(number: int = -1) -> None:
 
 def unload() -> None:
     """Take the driver away. Errors: CalledProcessError while somebody has it open."""
+    settle()  # udev looks into a node that is new
     _modprobe("--remove", "vivid")
     settle()
 
