@@ -1,6 +1,7 @@
 # make demo    a fleet in a box and a camera, in a browser       make test    everything, with what it needs
 # make lint    ruff, mypy, import-linter                         make fresh   the demo in a bare Debian (root)
 # make bench   this agent beside its peers (half an hour)        make tls     testssl.sh on the fleet's servers
+# make guest   a real camera driver, in a virtual machine
 # make flood   a minute of forged calls, measured                make fuzz    hostile bytes at every door, CASES= for each
 # make lock    pin and hash what each role installs              make sbom    a bill of materials for each role, in dist/
 # make hw      the suite for a board, here or on HOST=           make hw-ssh  that suite over SSH to this machine
@@ -26,18 +27,22 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 LOCK := $(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
     --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: demo test fresh tls pulls flood lint bench hw hw-ssh fuzz lock sbom audit clean
+.PHONY: demo test fresh guest tls pulls flood lint bench hw hw-ssh fuzz lock sbom audit clean
 
 demo: $(VENV)/.demo
 	@exec $(VENV)/bin/camward demo --source '$(SOURCE)' --broker $(BROKER) $(DEMO_OPTIONS)
 
 test: $(VENV)/.test
-	$(PYTEST) -n 2 --dist loadgroup -m 'not alone and not fresh and not hw and not tls $(BUT)' $(TESTS) || $(AGAIN)
-	$(PYTEST) -m alone || $(AGAIN)
+	$(PYTEST) -n 2 --dist loadgroup -m 'not alone and not fresh and not hw and not tls and not guest $(BUT)' $(TESTS) || $(AGAIN)
+	$(PYTEST) -m 'alone and not guest' || $(AGAIN)
 
 fresh: $(VENV)/.test
 	command -v debootstrap >/dev/null || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes debootstrap; }
 	$(PYTEST) -m fresh
+
+guest: $(VENV)/.test
+	tests/guest/needs.sh
+	tests/guest/boot.sh $(PYTEST) -p no:cacheprovider -m guest tests/guest
 
 tls: $(VENV)/.test
 	tests/tls/needs.sh

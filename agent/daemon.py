@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from importlib import metadata
 from typing import Any, Final
 
+from agent.capture import hotplug
 from agent.capture.camera import State
 from agent.channel import Channel
 from agent.config import Config
@@ -110,6 +111,7 @@ class Daemon:
         parts = [
             *((f"camera {channel.name}", channel.camera.run()) for channel in self._channels),
             *((f"adaptation {channel.name}", adaptation.run()) for channel, adaptation in self._adaptations.items()),
+            ("hotplug", hotplug.listen(self._plugged_in)),
             ("challenge", self._keep_challenge()),
             ("telemetry", self._keep_telemetry()),
             ("network", network.watch(self._on_network)),
@@ -203,6 +205,10 @@ class Daemon:
 
     def _read(self) -> None:
         self._sessions.read()
+
+    def _plugged_in(self) -> None:
+        for channel in self._channels:
+            channel.camera.plugged_in()
 
     def _on_camera(self, channel: Channel, state: State) -> None:
         if state == "starting":

@@ -63,6 +63,7 @@ class Camera:
         self._left_at: float | None = None
         self._closed = False
         self._failures = 0
+        self._plugged_in = False
         self._told: str | None = None  # the fault that was logged last
 
     @property
@@ -98,6 +99,12 @@ class Camera:
         self._closed = closed
         if closed and self._run is not None:
             self._run.stop()
+        self._changed.set()
+
+    def plugged_in(self) -> None:
+        """Try again now: a camera has been plugged in, perhaps the one that is waited for."""
+        self._failures = 0
+        self._plugged_in = True
         self._changed.set()
 
     @property
@@ -156,8 +163,9 @@ class Camera:
         self._failures += 1
         longest_s = min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2 ** (self._failures - 1))
         until = time.monotonic() + longest_s * random.uniform(0.5, 1)  # noqa: S311 - spreads tries, keeps no secret
-        while self._wanted_s() != 0 and (left_s := until - time.monotonic()) > 0:
+        while not self._plugged_in and self._wanted_s() != 0 and (left_s := until - time.monotonic()) > 0:
             await self._until_changed(left_s)
+        self._plugged_in = False
 
     async def _until_changed(self, within_s: float | None) -> None:
         with contextlib.suppress(TimeoutError):

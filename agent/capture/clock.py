@@ -26,11 +26,16 @@ class Clock:
 
     def pts_us(self, picture: av.Packet[av.VideoStream] | av.VideoFrame) -> int:
         """Say when this one was taken."""
+        if picture.pts is None or picture.time_base is None:
+            return self.at_us(None)
+        return self.at_us(int(picture.pts * picture.time_base * 1_000_000))
+
+    def at_us(self, stamp_us: int | None) -> int:
+        """Say when a picture of this timestamp, or of none, was taken."""
         now = self._now()
         due_us = 0 if self._last_us is None else self._last_us + round((now - self._came_at) * 1_000_000)
         pts_us = due_us
-        if picture.pts is not None and picture.time_base is not None:
-            stamp_us = int(picture.pts * picture.time_base * 1_000_000)
+        if stamp_us is not None:
             if self._offset_us is None or abs(stamp_us + self._offset_us - due_us) > _LEAP_US:
                 self._offset_us = due_us - stamp_us
             pts_us = stamp_us + self._offset_us

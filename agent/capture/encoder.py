@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
 
 import av
 from av.video.frame import PictureType
+from av.video.reformatter import VideoReformatter
 
 from agent.capture.source import PermanentCaptureError
 from agent.config import CameraConfig
@@ -15,14 +19,38 @@ from agent.media.access_unit import AccessUnit
 from agent.media.annexb import Assembler, nal_units
 from agent.media.level import level_idc
 
+log = logging.getLogger(__name__)
+
 MICROSECOND = Fraction(1, 1_000_000)
 
-# Pictures are sent as they come: no B frames, no look-ahead, and one slice thread, which at 720p30 costs least.
-_X264 = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "forced-idr": "1"}
-# The driver's profile by its FFmpeg number, 66 | 1 << 9: constrained baseline.
-_V4L2M2M = {"profile": "578"}
 
-_OPTIONS = {"libx264": _X264, "h264_v4l2m2m": _V4L2M2M}
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """How FFmpeg's encoder of one name is opened: its own options, and the pixel formats to try, the cheapest first."""
+
+    options: dict[str, str]
+    formats: tuple[str, ...] = ("yuv420p",)
+
+
+_CODECS = {
+    # Pictures are sent as they come: no B frames, no look-ahead, and one slice thread, which at 720p30 costs least.
+    "libx264": Codec({"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "forced-idr": "1"}),
+    # What drivers of boards have (a Pi up to the 4, Qualcomm, Samsung, MediaTek); some take nothing but NV12. The
+    # profile is FFmpeg's number of constrained baseline, 66 | 1 << 9.
+    "h264_v4l2m2m": Codec({"profile": "578"}, ("yuv420p", "nv12")),
+    # Rockchip's, in FFmpeg builds with its MPP library. Low delay waits for each picture's packet; else four are held.
+    "h264_rkmpp": Codec(
+        {"rc_mode": "CBR", "profile": "66", "coder": "0", "8x8dct": "0", "flags": "+low_delay"}, ("nv12", "yuv420p")
+    ),
+}
+
+HARDWARE_FIRST = ("h264_rkmpp", "h264_v4l2m2m", "libx264")
+"""Every encoder, for a source that does not know its board: what the board does not have does not open."""
+
+
+@functools.cache  # once in the life of the process, however often encoders are opened
+def _tell(refusal: str) -> None:
+    log.info("passed over: %s", refusal)
 
 
 class Encoder:
@@ -40,11 +68,14 @@ class Encoder:
         self._keyframe_wanted = False
         self._context: av.VideoCodecContext | None = None
         self._ceiling_bps = 0
+        self._reformatter = VideoReformatter()
         self._assembler = Assembler()
 
     def encode(self, frame: av.VideoFrame, pts_us: int) -> Iterator[AccessUnit]:
         """Encode one yuv420p picture; `frame` is free again afterwards. Errors: PermanentCaptureError."""
         context = self._context_for(frame)
+        if context.pix_fmt != frame.format.name:
+            frame = self._reformatter.reformat(frame, format=context.pix_fmt)
         frame.pts, frame.time_base = pts_us, MICROSECOND
         frame.pict_type = PictureType.NONE
         if self._keyframe_wanted:
@@ -79,13 +110,13 @@ class Encoder:
 
     def _open(self, width: int, height: int, bitrate_bps: int) -> av.VideoCodecContext:
         self._context = None  # a V4L2 encoder has to be closed before it can be opened again
-        refusals = []
-        for codec in self._codecs:
+        refusals: dict[str, None] = {}  # in order, each once
+        for codec, pixels in [(name, pixels) for name in self._codecs for pixels in _CODECS[name].formats]:
             # Opened for the most that is configured, so that going down and up again never needs a fresh context.
             ceiling_bps = max(bitrate_bps, self._config.bitrate_bps) if codec == "libx264" else bitrate_bps
             try:
                 context = cast(av.VideoCodecContext, av.CodecContext.create(codec, "w"))
-                context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+                context.width, context.height, context.pix_fmt = width, height, pixels
                 context.time_base, context.framerate = MICROSECOND, Fraction(self._config.fps)
                 context.bit_rate = ceiling_bps
                 context.gop_size = max(1, round(self._config.keyframe_interval_s * self._config.fps))
@@ -100,14 +131,16 @@ class Encoder:
                     "bufsize": str(ceiling_bps // 4),
                     "rc_init_occupancy": str(bitrate_bps * 9 // 40),
                 }
-                context.options = _OPTIONS[codec] | vbv
+                context.options = _CODECS[codec].options | vbv
                 if codec == "libx264":
                     level = level_idc(width, height, self._config.fps, ceiling_bps)
                     context.options |= {"level": f"{level / 10:g}"}
                 context.open()
             except (av.FFmpegError, ValueError) as error:
-                refusals.append(f"{codec}: {error}")
+                refusals[f"{codec}: {error}"] = None
                 continue
+            for refusal in refusals:
+                _tell(refusal)
             self.codec, self._ceiling_bps = codec, ceiling_bps
             return context
         raise PermanentCaptureError(

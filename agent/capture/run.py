@@ -7,7 +7,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Mapping
 
-from agent.capture.source import Source
+from agent.capture.source import CaptureError, Source
 from agent.media.access_unit import AccessUnit, StreamName
 
 BOUND = 30
@@ -101,6 +101,10 @@ class Run:
             # `stop` looks at _source after setting its flag, so that one of the two sides sees the other.
             if not self.stopped:
                 self._source.run(self._emit)
+        except CaptureError as error:
+            # Its message says all. Its traceback would keep the source, with its encoders, until a full collection.
+            error.__cause__ = error.__context__ = None
+            self.error = error.with_traceback(None)
         except BaseException as error:  # noqa: BLE001 - whoever waits for the end raises it on the loop
             self.error = error
         self._call(self._finish)
@@ -126,6 +130,7 @@ class Run:
             self._deliver(unit)
 
     def _finish(self) -> None:
+        self._source = None
         self._ended.set()
         self._on_end()
 

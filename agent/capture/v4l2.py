@@ -1,19 +1,23 @@
-"""A camera at /dev/videoN, through FFmpeg's V4L2 input. Unproven until the tests on real drivers run it."""
+"""A camera at /dev/videoN, straight from its driver."""
 
 from __future__ import annotations
 
 import errno
 import logging
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
 import av
-from av.container import InputContainer
 
-from agent.capture import devices
+from agent.capture import devices, modes
+from agent.capture.clock import Clock
+from agent.capture.decode import Decoder
+from agent.capture.encoder import HARDWARE_FIRST
 from agent.capture.encoders import Encoders
+from agent.capture.reader import Taken, reading
 from agent.capture.source import CaptureError, PermanentCaptureError, TemporaryCaptureError
 from agent.config import CameraConfig
 from agent.media.access_unit import AccessUnit, StreamName
@@ -25,32 +29,49 @@ _PERMANENT = {
     errno.EACCES: "this user may not open it; add it to the group video (usermod -aG video USER)",
     errno.EPERM: "this user may not open it; add it to the group video (usermod -aG video USER)",
     errno.ENOTTY: "this is no camera; `v4l2-ctl --list-devices` names those that are",
-    errno.EINVAL: "it gives no picture of the wanted size and rate; `v4l2-ctl --list-formats-ext` names those it has",
+    errno.EINVAL: "it takes none of the formats that it lists; `v4l2-ctl --list-formats-ext` names them",
 }
 _TEMPORARY = {
     errno.ENOENT: "no such device; plug the camera in, or set camera.source",
     errno.ENXIO: "the camera is gone; plug it in again",
     errno.ENODEV: "the camera is gone; plug it in again",
     errno.EBUSY: "another program uses the camera; `fuser -v` on it says which",
+    errno.ENOSPC: "its USB bus has no room for so many pictures; give it one of its own, or set a smaller camera.width",
 }
 
 
-def open_camera(device: Path, config: CameraConfig) -> InputContainer:
-    """Open a camera as FFmpeg's input: H.264 where it has it, else MJPEG, else raw. Errors: OSError, FFmpegError."""
-    offered = devices.formats(device)
-    options = {"video_size": f"{config.width}x{config.height}", "framerate": str(config.fps)}
-    for fourcc, name in (("H264", "h264"), ("MJPG", "mjpeg")):
-        if fourcc in offered:
-            options["input_format"] = name
-            break
-    return av.open(str(device), format="v4l2", options=options)
+SILENT_S = 5.0
+"""A camera that gives no picture for so long is given up: some take two seconds to the first one, none so many."""
+
+
+class Pictures(Protocol):
+    """An open camera: agent.capture.reader.Reader."""
+
+    chosen: modes.Chosen
+    stride: int
+
+    def pictures(self, stopped: Callable[[], bool], silent_s: float) -> Iterator[Taken]:
+        """Give each picture until `stopped`. Errors: OSError, TimeoutError."""
+
+    def set_control(self, control: int, value: int) -> None:
+        """Set one of the camera's controls. Errors: OSError."""
+
+
+def open_camera(device: Path, config: CameraConfig) -> AbstractContextManager[Pictures]:
+    """Open a camera in the mode that costs least. Errors: OSError, PermanentCaptureError."""
+    offered = devices.modes(device, config.width, config.height, config.fps)
+    chosen = modes.choose(offered, config.width, config.height, config.fps)
+    if chosen is None:
+        names = ", ".join(sorted({mode.fourcc for mode in offered})) or "nothing"
+        raise PermanentCaptureError(f"{device}: the camera offers {names}, none of which is understood here")
+    return reading(device, chosen)
 
 
 class V4l2:
     """A Source of a V4L2 camera. Its H.264 goes out as it is; MJPEG and raw pictures are encoded here.
 
     A camera's own H.264 has a keyframe and a bitrate on request only if its driver has those controls.
-    `open_input` is where the pictures come from; tests put a file there.
+    `open_pictures` is where the pictures come from; tests put a file there.
     """
 
     def __init__(
@@ -58,31 +79,33 @@ class V4l2:
         config: CameraConfig,
         device: Path,
         *,
-        open_input: Callable[[Path, CameraConfig], InputContainer] = open_camera,
+        open_pictures: Callable[[Path, CameraConfig], AbstractContextManager[Pictures]] = open_camera,
+        silent_s: float = SILENT_S,
     ) -> None:
         self.name = f"v4l2 {device} {config.width}x{config.height} at {config.fps} fps"
         self._config = config
         self._device = device
-        self._open_input = open_input
+        self._open_pictures = open_pictures
+        self._silent_s = silent_s
         self._stopped = threading.Event()
-        self._encoders = Encoders(config, codecs=("h264_v4l2m2m", "libx264"))
+        self._encoders = Encoders(config, codecs=HARDWARE_FIRST)
         self.has_sub = self._encoders.has_sub
         self._keyframe_wanted = False
         self._bitrate_bps: int | None = None
 
     def run(self, emit: Callable[[AccessUnit], None]) -> None:
-        """Emit what the camera gives until stopped. Errors: CaptureError.
-
-        A driver that hangs in the middle of a read holds up the end of `run`.
-        """
+        """Emit what the camera gives until stopped. Errors: CaptureError."""
         if self._stopped.is_set():
             return
         try:
-            with self._open_input(self._device, self._config) as container:
-                if container.streams.video[0].codec_context.name == "h264":
-                    self._pass_through(container, emit)
+            with self._open_pictures(self._device, self._config) as camera:
+                chosen = camera.chosen
+                self.name = f"v4l2 {self._device} {chosen.width}x{chosen.height} at {chosen.fps:.4g} fps"
+                log.info("%s: %s", self._device, chosen.why)
+                if modes.kind_of(chosen.fourcc) == "h264":
+                    self._pass_through(camera, emit)
                 else:
-                    self._encode(container, emit)
+                    self._encode(camera, emit)
         except (OSError, av.FFmpegError) as error:
             raise capture_error(self._device, error) from error
         except MalformedH264 as error:
@@ -91,7 +114,7 @@ class V4l2:
             raise TemporaryCaptureError(f"{self._device}: the camera gives no more pictures; plug it in again")
 
     def stop(self) -> None:
-        """End `run` with the camera's next picture."""
+        """End `run` with the camera's next picture, or a fifth of a second later where none comes."""
         self._stopped.set()
 
     def request_keyframe(self, stream: StreamName = "main") -> None:
@@ -109,33 +132,25 @@ class V4l2:
         """Encode a smaller picture too, or no more, where pictures are encoded here."""
         self._encoders.want_sub(wanted)
 
-    def _pass_through(self, container: InputContainer, emit: Callable[[AccessUnit], None]) -> None:
+    def _pass_through(self, camera: Pictures, emit: Callable[[AccessUnit], None]) -> None:
         self.name, self.has_sub = f"{self.name}, its own H.264", False
-        clock, assembler = _Clock(), Assembler()
-        for packet in container.demux(video=0):
-            if self._stopped.is_set():
-                return
-            self._set_controls()
-            if packet.size:
-                unit = assembler.access_unit(nal_units(bytes(packet)), clock.pts_us(packet))
-                if unit is not None:
-                    emit(unit)
+        clock, assembler = Clock(), Assembler()
+        for data, at_us in camera.pictures(self._stopped.is_set, self._silent_s):
+            self._set_controls(camera)
+            unit = assembler.access_unit(nal_units(bytes(data)), clock.at_us(at_us or None))
+            if unit is not None:
+                emit(unit)
 
-    def _encode(self, container: InputContainer, emit: Callable[[AccessUnit], None]) -> None:
-        clock, own_name = _Clock(), f"{self.name}, {container.streams.video[0].codec_context.name}"
-        for packet in container.demux(container.streams.video[0]):
-            if self._stopped.is_set():
-                return
-            try:
-                frames = packet.decode()
-            except av.InvalidDataError:
-                continue  # USB cameras cut pictures short when they start, and now and then later
-            for frame in frames:
-                for unit in self._encoders.encode(frame.reformat(format="yuv420p"), clock.pts_us(frame)):
+    def _encode(self, camera: Pictures, emit: Callable[[AccessUnit], None]) -> None:
+        clock, decoder = Clock(), Decoder(camera.chosen, camera.stride)
+        own_name = f"{self.name}, {camera.chosen.fourcc}"
+        for data, at_us in camera.pictures(self._stopped.is_set, self._silent_s):
+            for frame in decoder.frames(data):
+                for unit in self._encoders.encode(frame, clock.at_us(at_us or None)):
                     emit(unit)
                 self.name = f"{own_name} to {self._encoders.codec}"
 
-    def _set_controls(self) -> None:
+    def _set_controls(self, camera: Pictures) -> None:
         wanted = []
         if self._keyframe_wanted:
             self._keyframe_wanted = False
@@ -145,26 +160,9 @@ class V4l2:
             self._bitrate_bps = None
         for control, value in wanted:
             try:
-                with devices.opened(self._device) as descriptor:
-                    devices.set_control(descriptor, control, value)
+                camera.set_control(control, value)
             except OSError as error:
                 log.debug("%s: control %#x cannot be set: %s", self._device, control, error)
-
-
-class _Clock:
-    """Microseconds since the first picture, by the driver's timestamps, or by ours where it gives none."""
-
-    def __init__(self) -> None:
-        self._first_us: int | None = None
-
-    def pts_us(self, picture: av.Packet[av.VideoStream] | av.VideoFrame) -> int:
-        if picture.pts is None or picture.time_base is None:
-            at_us = time.monotonic_ns() // 1000
-        else:
-            at_us = int(picture.pts * picture.time_base * 1_000_000)
-        if self._first_us is None:
-            self._first_us = at_us
-        return at_us - self._first_us
 
 
 def capture_error(device: Path, error: OSError | av.FFmpegError) -> CaptureError:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -47,6 +49,40 @@ async def test_tries_come_later_each_time_and_at_once_again_after_a_success(monk
     assert tried == pytest.approx([0, 0.5, 1.5, 2.0], abs=0.3)
 
 
+async def test_a_camera_that_is_plugged_in_again_is_not_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera_module, "_BACKOFF_S", 600.0)
+    monkeypatch.setattr(camera_module, "_LONGEST_BACKOFF_S", 600.0)
+    gone = fails(TemporaryCaptureError("unplugged"))
+    async with running(gone, gone, Scripted.steady) as (bench, _):
+        feed = bench.watch()
+        await bench.state("waiting")
+        bench.camera.plugged_in()  # another camera than ours
+        await bench.until(lambda: len(bench.sources) == 2 and bench.camera.state == "waiting")
+        bench.camera.plugged_in()
+
+        assert await bench.pictures(feed, 2)
+
+
+async def test_a_camera_that_is_plugged_in_while_it_is_tried_is_tried_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(camera_module, "_BACKOFF_S", 600.0)
+    monkeypatch.setattr(camera_module, "_LONGEST_BACKOFF_S", 600.0)
+    opened = threading.Event()
+
+    def too_early(source: Scripted, emit: Emit) -> None:
+        opened.wait(5)
+        raise TemporaryCaptureError("no such device")
+
+    async with running(too_early, Scripted.steady) as (bench, _):
+        feed = bench.watch()
+        await bench.until(lambda: len(bench.sources) == 1)
+        bench.camera.plugged_in()
+        opened.set()
+
+        assert await bench.pictures(feed, 2)
+
+
 async def test_pictures_go_on_with_rising_timestamps_after_a_fault() -> None:
     async with running(shows(3, TemporaryCaptureError("unplugged")), Scripted.steady) as (bench, _):
         seen = await bench.pictures(bench.watch(), 6, within_s=5)
@@ -71,6 +107,21 @@ async def test_nobody_waits_for_a_camera_that_nobody_watches() -> None:
         await bench.state("asleep", within_s=0.3)
 
         assert bench.camera.fault is None
+
+
+async def test_a_source_that_failed_is_freed_at_once_and_not_by_a_collection() -> None:
+    async with running(fails(TemporaryCaptureError("unplugged")), Scripted.steady) as (bench, _):
+        gc.disable()
+        try:
+            feed = bench.watch()
+            await bench.state("waiting")
+            failed = weakref.ref(bench.sources[0])
+            await bench.pictures(feed, 1, within_s=8)
+            bench.sources.pop(0)
+
+            assert failed() is None
+        finally:
+            gc.enable()
 
 
 async def test_a_permanent_fault_ends_the_camera() -> None:

@@ -1,7 +1,8 @@
 """What every Source keeps, and the fake as well.
 
-v4l2 and picamera are not here: without a driver they have no picture. Both are unproven until hw-tests runs
-this contract on real devices; what they do without one stands in test_v4l2.py and test_picamera.py.
+v4l2 and picamera are not here: without a driver they have no picture. tests/guest runs this contract on V4L2 with a
+driver; picamera is unproven until hw-tests runs it on a board. What they do without one stands in test_v4l2.py and
+test_picamera.py.
 """
 
 from __future__ import annotations

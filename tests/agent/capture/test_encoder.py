@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
+import logging
 import random
 
 import av
 import pytest
 
-from agent.capture.encoder import Encoder
+from agent.capture import encoder as encoder_module
+from agent.capture.encoder import _CODECS, HARDWARE_FIRST, Encoder
 from agent.capture.source import PermanentCaptureError
 from agent.config import CameraConfig
 from agent.media import annexb
@@ -143,13 +146,33 @@ def test_the_stream_is_constrained_baseline_of_a_level_that_browsers_are_offered
     assert level <= 31  # 42e01f promises level 3.1
 
 
-def test_an_encoder_that_does_not_open_is_passed_over() -> None:
-    encoder = Encoder(CONFIG, codecs=("h264_v4l2m2m", "libx264"))
+def test_an_encoder_that_does_not_open_is_passed_over_and_that_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    encoder_module._tell.cache_clear()
+    caplog.set_level(logging.INFO, "agent.capture.encoder")
+    for _ in range(2):
+        encoder = Encoder(CONFIG, codecs=HARDWARE_FIRST)
 
-    units = _encoded(encoder, Restless(), 0, 3)
+        units = _encoded(encoder, Restless(), 0, 3)
 
-    assert encoder.codec == "libx264"  # no machine that runs this test has the other
-    assert len(decoded(units)) == 3
+        assert encoder.codec == "libx264"  # no machine that runs this test has the others
+        assert len(decoded(units)) == 3
+    assert [record.getMessage().split(": ")[1] for record in caplog.records] == ["h264_rkmpp", "h264_v4l2m2m"]
+
+
+def test_an_encoder_that_takes_only_nv12_gets_it_and_the_colours_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_CODECS, "libx264", dataclasses.replace(_CODECS["libx264"], formats=("nosuch", "nv12")))
+    encoder, picture = Encoder(CONFIG), av.VideoFrame(640, 360, "yuv420p")
+    for plane, shade in zip(picture.planes, (90, 60, 200), strict=True):
+        plane.update(bytes([shade]) * plane.buffer_size)
+
+    units = [unit for index in range(3) for unit in encoder.encode(picture, index * 33_333)]
+    encoder.request_keyframe()
+    units += encoder.encode(picture, 100_000)
+
+    assert [unit.keyframe for unit in units] == [True, False, False, True]
+    assert [unit.pts_us for unit in units] == [0, 33_333, 66_666, 100_000]
+    seen = [bytes(plane)[0] for plane in decoded(units)[-1].planes]
+    assert seen == pytest.approx([90, 60, 200], abs=2)
 
 
 def test_no_encoder_at_all_is_a_permanent_error_that_names_each() -> None:

@@ -1,18 +1,22 @@
 """The V4L2 source without a V4L2 driver: its errors, and its two paths with a file where the camera would be.
 
-What needs a driver (negotiation, controls, timestamps, unplugging) is unproven until hw-tests runs it.
+With a driver it runs in tests/guest.
 """
 
 from __future__ import annotations
 
 import errno
 import itertools
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import av
 import pytest
-from av.container import InputContainer
 
+from agent.capture import devices
+from agent.capture.modes import Chosen
+from agent.capture.reader import Taken
 from agent.capture.source import PermanentCaptureError, TemporaryCaptureError
 from agent.capture.v4l2 import V4l2, capture_error
 from agent.config import CameraConfig
@@ -21,17 +25,33 @@ from tests.agent.capture.watching import decoded
 from tests.kit import clips
 
 CONFIG = CameraConfig(source="v4l2", width=640, height=360, fps=25, bitrate_bps=1_000_000)
+STARTED_US = 77_000_000
+
+
+class Played:
+    """The pictures of a file, where those of a camera would be."""
+
+    def __init__(self, path: Path) -> None:
+        with av.open(path) as container:
+            stream = container.streams.video[0]
+            fourcc = {"h264": "H264", "mjpeg": "MJPG"}[stream.codec_context.name]
+            self.chosen = Chosen(fourcc, stream.width, stream.height, 25, "a file")
+            self._pictures = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+        self.stride = 0
+        self.controls: list[tuple[int, int]] = []
+
+    def pictures(self, stopped: Callable[[], bool], silent_s: float) -> Iterator[Taken]:
+        for index, picture in enumerate(self._pictures):
+            yield Taken(memoryview(picture), STARTED_US + index * 40_000)
+
+    def set_control(self, control: int, value: int) -> None:
+        self.controls.append((control, value))
 
 
 def _played(path: Path, *, sub_wanted: bool = False) -> tuple[V4l2, list[AccessUnit]]:
     """Run the source with the file at `path` as its camera, to the end of the file."""
-    opened: list[InputContainer] = []
-
-    def open_file(device: Path, config: CameraConfig) -> InputContainer:
-        opened.append(av.open(path))
-        return opened[0]
-
-    source, units = V4l2(CONFIG, Path("/dev/video0"), open_input=open_file), list[AccessUnit]()
+    source = V4l2(CONFIG, Path("/dev/video0"), open_pictures=lambda device, config: nullcontext(Played(path)))
+    units: list[AccessUnit] = []
     source.want_sub(sub_wanted)
     with pytest.raises(TemporaryCaptureError, match="/dev/video0: the camera gives no more pictures"):
         source.run(units.append)
@@ -50,7 +70,7 @@ def test_a_cameras_own_h264_goes_out_as_it_is(tmp_path: Path) -> None:
 def test_motion_jpeg_is_encoded_picture_by_picture_with_the_cameras_own_timestamps(tmp_path: Path) -> None:
     source, units = _played(clips.mjpeg(tmp_path / "camera.mkv", pictures=10))
 
-    assert source.name.endswith("mjpeg to libx264")
+    assert source.name.endswith("MJPG to libx264")
     assert len(decoded(units)) == len(units) == 10
     assert units[0].keyframe
     assert [unit.pts_us for unit in units] == [index * 40_000 for index in range(10)]
@@ -73,6 +93,17 @@ def test_a_cameras_own_h264_has_no_sub_stream(tmp_path: Path) -> None:
     assert {unit.stream for unit in units} == {"main"}
 
 
+def test_a_keyframe_and_a_bitrate_are_asked_of_the_camera_that_encodes_by_itself(tmp_path: Path) -> None:
+    camera = Played(clips.remuxed(tmp_path / "camera.h264", pictures=5))
+    source = V4l2(CONFIG, Path("/dev/video0"), open_pictures=lambda device, config: nullcontext(camera))
+    source.request_keyframe()
+    source.set_bitrate(300_000)
+    with pytest.raises(TemporaryCaptureError):
+        source.run(lambda unit: None)
+
+    assert camera.controls == [(devices.FORCE_KEYFRAME, 1), (devices.BITRATE, 300_000)]
+
+
 def test_a_picture_that_is_cut_short_is_left_out(tmp_path: Path) -> None:
     whole = clips.mjpeg(tmp_path / "camera.mjpeg", pictures=6).read_bytes()
     third = [at for at in range(len(whole)) if whole.startswith(b"\xff\xd8\xff", at)][2]
@@ -86,7 +117,7 @@ def test_a_picture_that_is_cut_short_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_source_stopped_before_its_run_opens_nothing() -> None:
-    source = V4l2(CONFIG, Path("/dev/video0"), open_input=lambda device, config: pytest.fail("it was opened"))
+    source = V4l2(CONFIG, Path("/dev/video0"), open_pictures=lambda device, config: pytest.fail("it was opened"))
     source.stop()
 
     source.run(lambda unit: pytest.fail("a picture came"))
@@ -108,7 +139,12 @@ def test_what_is_no_camera_never_becomes_one(device: Path) -> None:
 def test_each_error_of_a_device_says_in_one_line_what_to_do() -> None:
     device = Path("/dev/video0")
     permanent = {errno.EACCES: "group video", errno.EINVAL: "--list-formats-ext"}
-    temporary = {errno.EBUSY: "another program", errno.ENODEV: "plug it in again", errno.EIO: "Input/output error"}
+    temporary = {
+        errno.EBUSY: "another program",
+        errno.ENOSPC: "USB bus",
+        errno.ENODEV: "plug it in again",
+        errno.EIO: "Input/output error",
+    }
     for code, words in permanent.items():
         error = capture_error(device, OSError(code, "text"))
         assert isinstance(error, PermanentCaptureError)
