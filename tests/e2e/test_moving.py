@@ -67,6 +67,9 @@ async def test_the_picture_is_soon_back_when_its_viewers_and_when_their_camera_h
         await expect(page.locator("#state")).to_have_text("Live", timeout=20_000)
         await page.locator("#player video").evaluate(_NOTE)
         await shell.says(" fps ")
+        async with asyncio.timeout(20):
+            while await page.evaluate("pictures.length") < 30:
+                await asyncio.sleep(0.1)
 
         by_viewer_s = await back(page, place.move_viewer())
         await asyncio.sleep(1.5)
