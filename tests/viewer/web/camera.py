@@ -58,6 +58,7 @@ class Camera:
         self.label = label
         self.key, self.certificate = self.new_certificate()
         self.presence = "online"
+        self.cameras: tuple[str, ...] = ()
         self.source = "clip bigbuckbunny.mp4, 1280x720"
         self.challenge = jws.base64url(secrets.token_bytes(16))
         self.refusal = ""  # says bye with this reason to every call
@@ -113,6 +114,7 @@ class Camera:
             challenge=self.challenge if online else "",
             viewers=len(self.peers),
             camera=self.source,
+            cameras=self.cameras,
             software="camward test",
         )
         return self.sign("status", status.payload())

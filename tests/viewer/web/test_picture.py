@@ -266,3 +266,24 @@ async def test_the_key_is_made_once_and_cannot_be_taken_out_of_the_browser(world
     assert jws.jwk_thumbprint(first) == jws.jwk_thumbprint(
         await world.page.evaluate("import('/web/keys.js').then(async (m) => (await m.viewerKey()).jwk)")
     )
+
+
+async def test_of_a_device_with_several_cameras_one_is_chosen(world, screenshots):
+    world.porch.cameras = ("door", "yard")
+    await world.sign_in()
+    await world.see(world.porch)
+    choice = world.page.locator("#camera")
+    await expect(choice).to_be_visible()
+    assert await choice.locator("option").all_inner_texts() == ["door", "yard"]
+    await expect(choice).to_have_value("door")
+    assert [offer.camera for offer in world.porch.offers] == [""]
+
+    await choice.select_option("yard")
+    await expect(world.page.locator("#state")).to_have_text("Live", timeout=10_000)
+    await expect(choice).to_have_value("yard")
+    assert [offer.camera for offer in world.porch.offers] == ["", "yard"]
+    await expect(world.page.get_by_test_id("camera")).to_have_text("yard")
+    await screenshots(world.page, "cameras")
+
+    await world.see(world.barn)
+    await expect(choice).to_be_hidden()
