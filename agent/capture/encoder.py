@@ -42,7 +42,7 @@ class Encoder:
         self._assembler = Assembler()
 
     def encode(self, frame: av.VideoFrame, pts_us: int) -> Iterator[AccessUnit]:
-        """Encode one yuv420p picture; `frame` is free again afterwards. Errors: PermanentCaptureError."""
+        """Encode one yuv420p or nv12 picture; `frame` is free again afterwards. Errors: PermanentCaptureError."""
         context = self._context_for(frame)
         frame.pts, frame.time_base = pts_us, MICROSECOND
         frame.pict_type = PictureType.NONE
@@ -66,7 +66,7 @@ class Encoder:
     def _context_for(self, frame: av.VideoFrame) -> av.VideoCodecContext:
         context, bitrate_bps = self._context, self._bitrate_bps
         if context is None or (context.bit_rate != bitrate_bps and not self._follows(bitrate_bps)):
-            context = self._context = self._open(frame.width, frame.height, bitrate_bps)
+            context = self._context = self._open(frame, bitrate_bps)
         if context.bit_rate != bitrate_bps:
             context.bit_rate = bitrate_bps
         return context
@@ -76,7 +76,7 @@ class Encoder:
         # FFmpeg hands a new bit_rate to a running libx264, up to the VBV's maxrate that it was opened with.
         return self.codec == "libx264" and bitrate_bps <= self._ceiling_bps
 
-    def _open(self, width: int, height: int, bitrate_bps: int) -> av.VideoCodecContext:
+    def _open(self, frame: av.VideoFrame, bitrate_bps: int) -> av.VideoCodecContext:
         self._context = None  # a V4L2 encoder has to be closed before it can be opened again
         refusals = []
         for codec in self._codecs:
@@ -84,7 +84,7 @@ class Encoder:
             ceiling_bps = max(bitrate_bps, self._config.bitrate_bps) if codec == "libx264" else bitrate_bps
             try:
                 context = cast(av.VideoCodecContext, av.CodecContext.create(codec, "w"))
-                context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+                context.width, context.height, context.pix_fmt = frame.width, frame.height, frame.format.name
                 context.time_base, context.framerate = MICROSECOND, Fraction(self._config.fps)
                 context.bit_rate = ceiling_bps
                 context.gop_size = max(1, round(self._config.keyframe_interval_s * self._config.fps))
@@ -107,6 +107,6 @@ class Encoder:
             self.codec, self._ceiling_bps = codec, ceiling_bps
             return context
         raise PermanentCaptureError(
-            f"no H.264 encoder takes {width}x{height} at {self._config.fps} fps ({'; '.join(refusals)}); "
+            f"no H.264 encoder takes {frame.width}x{frame.height} at {self._config.fps} fps ({'; '.join(refusals)}); "
             "set another camera.width, height or fps, or install PyAV's own wheel, which carries libx264"
         )
