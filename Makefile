@@ -2,6 +2,7 @@
 # make lint    ruff, mypy, import-linter                         make fresh   the demo in a bare Debian (root)
 # make bench   this agent beside its peers (half an hour)        make tls     testssl.sh on the fleet's servers
 # make flood   a minute of forged calls, measured                make fuzz    hostile bytes at every door, CASES= for each
+# make board   picamera2 on libcamera's virtual cameras (root)
 # make lock    pin and hash what each role installs              make sbom    a bill of materials for each role, in dist/
 # make audit   known holes in it; wants the Internet             make clean   forget the environments and the demo
 PYTHON ?= python3
@@ -22,18 +23,23 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 LOCK := $(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
     --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: demo test fresh tls flood lint bench fuzz lock sbom audit clean
+BOARD := .board/tree
+
+.PHONY: demo test fresh board tls flood lint bench fuzz lock sbom audit clean
 
 demo: $(VENV)/.demo
 	@exec $(VENV)/bin/camward demo --source '$(SOURCE)' --broker $(BROKER) $(DEMO_OPTIONS)
 
 test: $(VENV)/.test
-	$(PYTEST) -n 2 --dist loadgroup -m 'not alone and not fresh and not tls $(BUT)' $(TESTS) || $(AGAIN)
-	$(PYTEST) -m alone || $(AGAIN)
+	$(PYTEST) -n 2 --dist loadgroup -m 'not alone and not fresh and not board and not tls $(BUT)' $(TESTS) || $(AGAIN)
+	$(PYTEST) -m 'alone and not board' || $(AGAIN)
 
 fresh: $(VENV)/.test
 	command -v debootstrap >/dev/null || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes debootstrap; }
 	$(PYTEST) -m fresh
+
+board: $(BOARD)/.made
+	tests/board/enter.sh $(BOARD) env LD_PRELOAD=/dmabuf_shim.so python3 -m pytest -p no:cacheprovider -m board tests/board
 
 tls: $(VENV)/.test
 	tests/tls/needs.sh
@@ -87,6 +93,11 @@ $(VENV)/.test: pyproject.toml tests/needs.sh tests/kit/debian.sh $(VENV)/bin/pyt
 	@$(PIP) install --editable '.[device,fleet,view]' --group dev
 	@touch $@
 
+$(BOARD)/.made: pyproject.toml tests/board/tree.sh tests/board/virtual.yaml tests/board/dmabuf_shim.c
+	command -v debootstrap >/dev/null || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes debootstrap; }
+	tests/board/tree.sh $(BOARD)
+	@touch $@
+
 $(VENV)/.fuzz: $(VENV)/.test
 	@$(PIP) install --group fuzz
 	@touch $@
@@ -96,4 +107,4 @@ $(VENV)/.supply: $(VENV)/.test
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo test-results
+	rm -rf $(VENV) .board demo test-results
