@@ -24,6 +24,8 @@ LOCK := $(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip
     --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 BOARD := .board/tree
+ON_BOARD := tests/board/enter.sh $(BOARD) env LD_PRELOAD=/dmabuf_shim.so LIBCAMERA_LOG_LEVELS='*:ERROR' \
+    python3 -m pytest -m board -o cache_dir=/var/cache/pytest tests/board
 
 .PHONY: demo test fresh board tls flood lint bench fuzz lock sbom audit clean
 
@@ -39,7 +41,7 @@ fresh: $(VENV)/.test
 	$(PYTEST) -m fresh
 
 board: $(BOARD)/.made
-	tests/board/enter.sh $(BOARD) env LD_PRELOAD=/dmabuf_shim.so python3 -m pytest -p no:cacheprovider -m board tests/board
+	$(ON_BOARD) || $(ON_BOARD) --last-failed --last-failed-no-failures none
 
 tls: $(VENV)/.test
 	tests/tls/needs.sh

@@ -100,6 +100,7 @@ class Picamera:
             encodes = Chips(camera, self._config, self._wishes, chip) if chip else Software(camera, self._config)
             self.name = f"{self.name}, {encodes.name}"
             with encodes:
+                self.has_sub = encodes.has_sub
                 self._serve(camera, encodes, emit)
 
     def _serve(self, camera: Any, encodes: Encodes, emit: Callable[[AccessUnit], None]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import logging
 import os
 import queue
 from collections.abc import Callable, Iterator
@@ -21,6 +24,8 @@ _BOUND = 60
 
 _CHIP = Path("/dev/video11")  # picamera2 knows no other
 
+log = logging.getLogger(__name__)
+
 
 def chip_encoder() -> Any:
     """Give picamera2's encoder class for this board's chip; None where there is none."""
@@ -33,15 +38,16 @@ def chip_encoder() -> Any:
 class Chips:
     """Has the board's chip encode, a context of it for each stream. `encoder_type` is picamera2's H264Encoder.
 
-    The second one begins when it is first wanted. From then on it stays, and only gets no pictures while it is not
-    wanted: ending it would hold up the main stream for half a second.
+    The second context gets pictures only while they are wanted. It stays to the end: picamera2 takes half a second to
+    end one, and the main stream would stand so long.
     Drop rule: when _BOUND coded pictures wait for our thread, a stream's next ones are dropped up to a keyframe.
+    A chip that hangs holds up the end of `run`.
     """
 
     def __init__(self, camera: Any, config: CameraConfig, wishes: Wishes, encoder_type: Any) -> None:
         self.name = "the board's encoder"
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.wakes = [self._wake]
+        self.has_sub = False
+        self.wakes: list[int] = []
         self._camera = camera
         self._config = config
         self._bitrates = dict(wishes.bitrates)
@@ -52,8 +58,24 @@ class Chips:
         self._first_us: int | None = None
 
     def __enter__(self) -> Self:
-        """Begin the main stream's encode."""
-        self._start("main")
+        """Take the chip. Without a second context there is no second stream. Errors: TemporaryCaptureError."""
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.wakes.append(self._wake)
+        try:
+            self._start("main")
+        except OSError as error:
+            os.close(self._wake)
+            raise TemporaryCaptureError(
+                f"{_CHIP}: the board's encoder cannot be used ({error.strerror}); `fuser -v {_CHIP}` says who has it"
+            ) from error
+        if self._config.sub_bitrate_bps:
+            try:
+                self._start("sub")
+            except OSError as error:
+                log.warning("%s: no second encode (%s), so none for weak viewers", _CHIP, error.strerror)
+            else:
+                self.has_sub = True
+                self._camera.encoders.discard(self._encoders["sub"])
         return self
 
     def __exit__(
@@ -75,9 +97,8 @@ class Chips:
             if wishes.bitrates[stream] != self._bitrates[stream]:
                 self._bitrates[stream] = wishes.bitrates[stream]
                 devices.set_control(encoder.vd.fileno(), devices.BITRATE, wishes.bitrates[stream])
-        if self._pictures.empty():
-            return
-        os.eventfd_read(self._wake)
+        with contextlib.suppress(BlockingIOError):  # nothing new, or a picture whose write is yet to come
+            os.eventfd_read(self._wake)
         while not self._pictures.empty():
             stream, picture, at_us = self._pictures.get_nowait()
             self._first_us = at_us if self._first_us is None else self._first_us
@@ -86,19 +107,17 @@ class Chips:
             except MalformedH264 as error:
                 raise TemporaryCaptureError(f"the board's encoder gave damaged H.264 ({error})") from error
             if unit is not None:
-                yield unit
+                yield dataclasses.replace(unit, stream=stream)
 
     def _follow_sub(self, wanted: bool) -> None:
-        if "sub" not in self._encoders:
-            if wanted:
-                self._start("sub")
+        encoder, fed = self._encoders.get("sub"), self._camera.encoders
+        if encoder is None or wanted == (encoder in fed):
             return
-        encoder = self._encoders["sub"]
-        if not wanted:
-            self._camera.encoders.discard(encoder)
-        elif encoder not in self._camera.encoders:
+        if wanted:
             encoder.force_key_frame()
-            self._camera.encoders.add(encoder)
+            fed.add(encoder)
+        else:
+            fed.discard(encoder)
 
     def _start(self, stream: StreamName) -> None:
         encoder = self._encoder_type(
@@ -111,10 +130,10 @@ class Chips:
         output = _output(encoder, lambda picture, at_us: self._offer(stream, picture, at_us))
         try:
             self._camera.start_encoder(encoder, output, name=STREAMS[stream])
-        except OSError as error:
-            raise TemporaryCaptureError(
-                f"{_CHIP}: the board's encoder cannot be used ({error.strerror}); `fuser -v {_CHIP}` says who has it"
-            ) from error
+        except OSError:
+            with contextlib.suppress(OSError, AttributeError):  # ends its thread, if it came so far
+                encoder.stop()
+            raise
         self._encoders[stream] = encoder
 
     def _offer(self, stream: StreamName, picture: bytes, at_us: int) -> bool:

@@ -36,6 +36,8 @@ class Encodes(Protocol):
     """Both encodes of one run. Entered before the camera starts, used on the thread that runs picamera2's loop."""
 
     name: str
+    has_sub: bool
+    """Whether there is a second encode; known once it is entered."""
     wakes: list[int]
     """Descriptors that are readable when `units` has something although the camera is silent."""
 
@@ -58,7 +60,7 @@ class Software:
         self.wakes: list[int] = []
         self._camera = camera
         self._encoders = Encoders(config)
-        self._has_sub = self._encoders.has_sub
+        self.has_sub = self._encoders.has_sub
         self._latest: Any = None
         self._first_us: int | None = None
         self.name = self._encoders.codec
@@ -109,7 +111,7 @@ class Software:
         # The frames stand on the camera's memory, which is theirs only as long as the arrays are mapped.
         with ExitStack() as mapped:
             frame = self._frame(request, "main", mapped)
-            small = self._frame(request, "lores", mapped) if self._has_sub else None
+            small = self._frame(request, "lores", mapped) if self.has_sub else None
             units = list(self._encoders.encode(frame, at_us - self._first_us, small))
             del frame, small
         return units

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from agent.capture.source import PermanentCaptureError, TemporaryCaptureError
 from agent.config import CameraConfig
 from agent.media import annexb
 from tests.agent.capture.watching import Watch, decoded, watched
-from tests.board import workarounds
+from tests.board import chip, workarounds
 
 pytestmark = pytest.mark.board
 CONFIG = CameraConfig(source="picamera", width=640, height=360, bitrate_bps=1_000_000)
@@ -39,6 +40,17 @@ def refused(config: CameraConfig, wanted: str = "Virtual0") -> str:
 def pictures(watch: Watch, more: int = 3) -> None:
     count = len(watch.units) + more
     watch.wait(lambda units: len(units) >= count, within_s=20)
+
+
+def test_the_environment_sees_debians_libcamera_and_an_av_of_its_own() -> None:
+    # As docs/how-to/install-on-a-board.md has it; Debian's older av is installed as well, for picamera2's sake.
+    import av
+    import libcamera
+
+    assert Path("/usr/lib/python3/dist-packages/av").is_dir()
+    assert Path(libcamera.__file__).is_relative_to("/usr/lib")
+    assert Path(av.__file__).is_relative_to(sys.prefix)
+    assert int(av.__version__.partition(".")[0]) >= 16
 
 
 def test_both_cameras_are_there_in_an_order_that_stays() -> None:
@@ -145,6 +157,28 @@ def test_a_setting_changes_while_the_camera_runs_within_its_range() -> None:
                 source.set_control(setting, value)
         pictures(watch)
     assert isinstance(ranges["fps"], Range)
+
+
+def test_a_chip_that_is_taken_is_waited_for_and_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    chip.fit(monkeypatch, contexts=0)
+    for turn in range(3):
+        if turn == 1:
+            descriptors = resources()[1]
+        with watched(Picamera(CONFIG, "Bars")) as watch:
+            assert watch.ended(within_s=20)
+        assert isinstance(watch.error, TemporaryCaptureError)
+        assert "the board's encoder cannot be used (Device or resource busy)" in str(watch.error)
+    assert resources()[1] == descriptors
+
+
+def test_a_chip_with_room_for_one_stream_gives_the_main_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    chip.fit(monkeypatch, contexts=1)
+    source = Picamera(CONFIG, "Bars")
+    source.want_sub(True)
+    with watched(source) as watch:
+        pictures(watch, 10)
+        assert not source.has_sub
+    assert {unit.stream for unit in watch.units} == {"main"}
 
 
 @contextmanager

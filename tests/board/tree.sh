@@ -5,7 +5,7 @@
 set -eu
 here=$(dirname "$0")
 tree=$1
-packages=ca-certificates,gcc,libc6-dev,python3-dev,python3-venv,python3-libcamera,libcamera-tools,python3-prctl,python3-numpy
+packages=ca-certificates,gcc,libc6-dev,python3-dev,python3-venv,python3-libcamera,libcamera-tools,python3-prctl,python3-numpy,python3-av
 
 if [ ! -e "$tree/.bootstrapped" ]; then
     rm -rf "$tree"
