@@ -1,10 +1,10 @@
 # make demo    a fleet in a box and a camera, in a browser       make test    everything, with what it needs
 # make lint    ruff, mypy, import-linter                         make fresh   the demo in a bare Debian (root)
 # make bench   this agent beside its peers (half an hour)        make tls     testssl.sh on the fleet's servers
-# make guest   a real camera driver, in a virtual machine
 # make flood   a minute of forged calls, measured                make fuzz    hostile bytes at every door, CASES= for each
 # make lock    pin and hash what each role installs              make sbom    a bill of materials for each role, in dist/
 # make hw      the suite for a board, here or on HOST=           make hw-ssh  that suite over SSH to this machine
+# make guest   a real camera driver, in a virtual machine        make board   picamera2 on libcamera's virtual cameras (root)
 # make pulls   cameras pulled away fifty times each
 # make audit   known holes in it; wants the Internet             make clean   forget the environments and the demo
 PYTHON ?= python3
@@ -21,20 +21,26 @@ FUZZ_OPTIONS ?=
 VENV := .venv
 ROLES := device fleet view
 PYTEST := $(VENV)/bin/python -m pytest
+# Marks of tests that have a target of their own.
+ELSEWHERE := board or fresh or guest or hw or tls
 # Real servers and browsers on a machine that others use as well: what fails beside others is run once more by itself.
 AGAIN := $(PYTEST) --last-failed --last-failed-no-failures none
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 LOCK := $(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
     --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: demo test fresh guest tls pulls flood lint bench hw hw-ssh fuzz lock sbom audit clean
+BOARD := .board/tree
+ON_BOARD := tests/board/enter.sh $(BOARD) env LD_PRELOAD=/dmabuf_shim.so LIBCAMERA_LOG_LEVELS='*:ERROR' \
+    python3 -m pytest -m board -o cache_dir=/var/cache/pytest tests/board
+
+.PHONY: demo test fresh guest board tls pulls flood lint bench hw hw-ssh fuzz lock sbom audit clean
 
 demo: $(VENV)/.demo
 	@exec $(VENV)/bin/camward demo --source '$(SOURCE)' --broker $(BROKER) $(DEMO_OPTIONS)
 
 test: $(VENV)/.test
-	$(PYTEST) -n 2 --dist loadgroup -m 'not alone and not fresh and not hw and not tls and not guest $(BUT)' $(TESTS) || $(AGAIN)
-	$(PYTEST) -m 'alone and not guest' || $(AGAIN)
+	$(PYTEST) -n 2 --dist loadgroup -m 'not alone and not ($(ELSEWHERE)) $(BUT)' $(TESTS) || $(AGAIN)
+	$(PYTEST) -m 'alone and not ($(ELSEWHERE))' || $(AGAIN)
 
 fresh: $(VENV)/.test
 	command -v debootstrap >/dev/null || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes debootstrap; }
@@ -43,6 +49,9 @@ fresh: $(VENV)/.test
 guest: $(VENV)/.test
 	tests/guest/needs.sh
 	tests/guest/boot.sh $(PYTEST) -p no:cacheprovider -m guest tests/guest
+
+board: $(BOARD)/.made
+	$(ON_BOARD) || $(ON_BOARD) --last-failed --last-failed-no-failures none
 
 tls: $(VENV)/.test
 	tests/tls/needs.sh
@@ -108,6 +117,11 @@ $(VENV)/.test: pyproject.toml tests/needs.sh tests/kit/debian.sh $(VENV)/bin/pyt
 	@$(PIP) install --editable '.[device,fleet,view]' --group dev
 	@touch $@
 
+$(BOARD)/.made: pyproject.toml tests/board/tree.sh tests/board/virtual.yaml tests/board/dmabuf_shim.c
+	command -v debootstrap >/dev/null || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes debootstrap; }
+	tests/board/tree.sh $(BOARD)
+	@touch $@
+
 $(VENV)/.fuzz: $(VENV)/.test
 	@$(PIP) install --group fuzz
 	@touch $@
@@ -117,4 +131,4 @@ $(VENV)/.supply: $(VENV)/.test
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo test-results
+	rm -rf $(VENV) .board demo test-results

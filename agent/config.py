@@ -28,6 +28,20 @@ class ConfigError(Exception):
 
 _SHARED_SOURCES = ("pattern", "clip:", "rtsp:")  # that more than one camera may have
 
+WHITE_BALANCES = {
+    "auto": 0,
+    "incandescent": 1,
+    "tungsten": 2,
+    "fluorescent": 3,
+    "indoor": 4,
+    "daylight": 5,
+    "cloudy": 6,
+}
+"""By libcamera's AwbMode."""
+
+HDR = {"off": 0, "multi": 2, "single": 3, "night": 4}
+"""By libcamera's HdrMode."""
+
 
 def _setting(default: Any, doc: str, allowed: str, check: Callable[[Any], bool]) -> Any:
     return field(default=default, metadata={"doc": doc, "allowed": allowed, "check": check})
@@ -43,12 +57,12 @@ def _between(low: float, high: float) -> Callable[[Any], bool]:
 
 def _source(value: str) -> bool:
     kind, colon, argument = value.partition(":")
-    if "@" in argument and kind not in {"clip", "v4l2"}:  # not shown: it may be a password
+    if "@" in argument and kind not in {"clip", "v4l2", "picamera"}:  # not shown: it may be a password
         raise ConfigError("a source with a username or a password in it: they belong into rtsp_login, a file")
     if kind == "rtsp":
         return _rtsp(value)
     if colon:
-        return kind in {"clip", "v4l2"} and bool(argument)
+        return kind in {"clip", "v4l2", "picamera"} and bool(argument)
     return kind in {"auto", "pattern", "v4l2", "picamera"}
 
 
@@ -124,7 +138,7 @@ class CameraConfig:
     source: str = _setting(
         "auto",
         "the camera; auto takes the first real one, else pattern",
-        "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN, picamera or rtsp://HOST/PATH",
+        "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN, picamera, picamera:NAME or rtsp://HOST/PATH",
         _source,
     )
     rtsp_login: Path | None = _setting(
@@ -154,6 +168,23 @@ class CameraConfig:
         10.0, "the camera sleeps so long after its last viewer, seconds", "0 to 3600", _between(0, 3600)
     )
     always_on: bool = _setting(False, "never let the camera sleep", "true or false", lambda value: True)
+    hflip: bool = _setting(False, "picamera: mirror the picture, left to right", "true or false", lambda value: True)
+    vflip: bool = _setting(False, "picamera: turn the picture upside down", "true or false", lambda value: True)
+    exposure_us: int = _setting(
+        0, "picamera: microseconds of exposure; 0 is automatic", "0 to 1000000", _between(0, 1_000_000)
+    )
+    gain: float = _setting(
+        0.0, "picamera: analogue gain; 0 is automatic", "0, or 1 to 64", lambda v: v == 0 or 1 <= v <= 64
+    )
+    white_balance: str = _setting("auto", "picamera: the light", ", ".join(WHITE_BALANCES), WHITE_BALANCES.__contains__)
+    focus_dpt: float | None = _setting(
+        None,
+        "picamera: dioptres, 0 is far away and 10 is 10 cm; without it the camera focuses by itself, where it can",
+        "0 to 32",
+        _between(0, 32),
+    )
+    zoom: float = _setting(1.0, "picamera: the middle of the picture, so many times larger", "1 to 16", _between(1, 16))
+    hdr: str = _setting("off", "picamera: bright and dark in one picture", ", ".join(HDR), HDR.__contains__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _own() -> list[str]:
     libcamera = []
     if importlib.util.find_spec("picamera2") is not None:
-        from agent.capture.picamera import cameras
+        from agent.capture.picamera_open import cameras
 
-        libcamera = ["picamera"] if cameras() else []
+        libcamera = [f"picamera:{camera.id}" for camera in cameras()]
     return libcamera + [f"v4l2:{device}" for device in devices.cameras()]

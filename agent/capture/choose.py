@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.capture import devices
-from agent.capture.source import PermanentCaptureError, Source, TemporaryCaptureError
+from agent.capture.source import CaptureError, Source, TemporaryCaptureError
 from agent.config import CameraConfig
 
 
@@ -36,7 +36,7 @@ class Choice:
         else:
             try:
                 source = _picamera(self._config, "")
-            except PermanentCaptureError as error:
+            except CaptureError as error:
                 missing.append(str(error))
             else:
                 self._kind = "picamera"
@@ -74,7 +74,7 @@ def _v4l2(config: CameraConfig, argument: str) -> Source:
 def _picamera(config: CameraConfig, argument: str) -> Source:
     from agent.capture.picamera import Picamera
 
-    return Picamera(config)
+    return Picamera(config, argument)
 
 
 def _rtsp(config: CameraConfig, argument: str) -> Source:

@@ -34,7 +34,9 @@ class Codec:
 
 _CODECS = {
     # Pictures are sent as they come: no B frames, no look-ahead, and one slice thread, which at 720p30 costs least.
-    "libx264": Codec({"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "forced-idr": "1"}),
+    "libx264": Codec(
+        {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "forced-idr": "1"}, ("yuv420p", "nv12")
+    ),
     # What drivers of boards have (a Pi up to the 4, Qualcomm, Samsung, MediaTek); some take nothing but NV12. The
     # profile is FFmpeg's number of constrained baseline, 66 | 1 << 9.
     "h264_v4l2m2m": Codec({"profile": "578"}, ("yuv420p", "nv12")),
@@ -46,6 +48,11 @@ _CODECS = {
 
 HARDWARE_FIRST = ("h264_rkmpp", "h264_v4l2m2m", "libx264")
 """Every encoder, for a source that does not know its board: what the board does not have does not open."""
+
+
+def _formats(codec: str, frame: av.VideoFrame) -> list[str]:
+    """List what to try, first what need not be converted."""
+    return sorted(_CODECS[codec].formats, key=lambda pixels: pixels != frame.format.name)
 
 
 @functools.cache  # once in the life of the process, however often encoders are opened
@@ -72,7 +79,7 @@ class Encoder:
         self._assembler = Assembler()
 
     def encode(self, frame: av.VideoFrame, pts_us: int) -> Iterator[AccessUnit]:
-        """Encode one yuv420p picture; `frame` is free again afterwards. Errors: PermanentCaptureError."""
+        """Encode one yuv420p or nv12 picture; `frame` is free again afterwards. Errors: PermanentCaptureError."""
         context = self._context_for(frame)
         if context.pix_fmt != frame.format.name:
             frame = self._reformatter.reformat(frame, format=context.pix_fmt)
@@ -98,7 +105,7 @@ class Encoder:
     def _context_for(self, frame: av.VideoFrame) -> av.VideoCodecContext:
         context, bitrate_bps = self._context, self._bitrate_bps
         if context is None or (context.bit_rate != bitrate_bps and not self._follows(bitrate_bps)):
-            context = self._context = self._open(frame.width, frame.height, bitrate_bps)
+            context = self._context = self._open(frame, bitrate_bps)
         if context.bit_rate != bitrate_bps:
             context.bit_rate = bitrate_bps
         return context
@@ -108,15 +115,15 @@ class Encoder:
         # FFmpeg hands a new bit_rate to a running libx264, up to the VBV's maxrate that it was opened with.
         return self.codec == "libx264" and bitrate_bps <= self._ceiling_bps
 
-    def _open(self, width: int, height: int, bitrate_bps: int) -> av.VideoCodecContext:
+    def _open(self, frame: av.VideoFrame, bitrate_bps: int) -> av.VideoCodecContext:
         self._context = None  # a V4L2 encoder has to be closed before it can be opened again
         refusals: dict[str, None] = {}  # in order, each once
-        for codec, pixels in [(name, pixels) for name in self._codecs for pixels in _CODECS[name].formats]:
+        for codec, pixels in [(name, pixels) for name in self._codecs for pixels in _formats(name, frame)]:
             # Opened for the most that is configured, so that going down and up again never needs a fresh context.
             ceiling_bps = max(bitrate_bps, self._config.bitrate_bps) if codec == "libx264" else bitrate_bps
             try:
                 context = cast(av.VideoCodecContext, av.CodecContext.create(codec, "w"))
-                context.width, context.height, context.pix_fmt = width, height, pixels
+                context.width, context.height, context.pix_fmt = frame.width, frame.height, pixels
                 context.time_base, context.framerate = MICROSECOND, Fraction(self._config.fps)
                 context.bit_rate = ceiling_bps
                 context.gop_size = max(1, round(self._config.keyframe_interval_s * self._config.fps))
@@ -133,7 +140,7 @@ class Encoder:
                 }
                 context.options = _CODECS[codec].options | vbv
                 if codec == "libx264":
-                    level = level_idc(width, height, self._config.fps, ceiling_bps)
+                    level = level_idc(frame.width, frame.height, self._config.fps, ceiling_bps)
                     context.options |= {"level": f"{level / 10:g}"}
                 context.open()
             except (av.FFmpegError, ValueError) as error:
@@ -144,6 +151,6 @@ class Encoder:
             self.codec, self._ceiling_bps = codec, ceiling_bps
             return context
         raise PermanentCaptureError(
-            f"no H.264 encoder takes {width}x{height} at {self._config.fps} fps ({'; '.join(refusals)}); "
+            f"no H.264 encoder takes {frame.width}x{frame.height} at {self._config.fps} fps ({'; '.join(refusals)}); "
             "set another camera.width, height or fps, or install PyAV's own wheel, which carries libx264"
         )

@@ -34,8 +34,11 @@ class Encoders:
         """Name the encoder of the main stream, as FFmpeg does."""
         return self._main.codec
 
-    def encode(self, frame: av.VideoFrame, pts_us: int) -> Iterator[AccessUnit]:
-        """Encode one yuv420p picture; `frame` is free again afterwards. Errors: PermanentCaptureError."""
+    def encode(self, frame: av.VideoFrame, pts_us: int, small: av.VideoFrame | None = None) -> Iterator[AccessUnit]:
+        """Encode one yuv420p or nv12 picture, and `small` in place of its smaller self where a camera gives both.
+
+        The frames are free again afterwards. Errors: PermanentCaptureError.
+        """
         yield from self._main.encode(frame, pts_us)
         if not self._sub_wanted:
             self._sub = None
@@ -44,7 +47,7 @@ class Encoders:
             # In software: a hardware encoder has one context to give on most boards, and this one is small.
             self._sub = Encoder(self._sub_config)
         self._sub.set_bitrate(self._sub_bps)
-        for unit in self._sub.encode(self._smaller(frame), pts_us):
+        for unit in self._sub.encode(small or self._smaller(frame), pts_us):
             yield dataclasses.replace(unit, stream="sub")
 
     def want_sub(self, wanted: bool) -> None:

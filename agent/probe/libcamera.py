@@ -8,7 +8,7 @@ import re
 from importlib import metadata
 from typing import Final
 
-from agent.capture import picamera
+from agent.capture import picamera_open
 from agent.capture.source import CaptureError
 from agent.probe import commands
 from agent.probe.facts import Libcamera, Sensor
@@ -23,7 +23,7 @@ def read() -> Libcamera:
     version = _version()
     os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:ERROR")  # it else tells on stderr how it looks for them
     try:
-        models, problem = picamera.cameras(), None
+        models, problem = [camera.model for camera in picamera_open.cameras()], None
     except CaptureError as error:
         models, problem = [], str(error)
     except Exception as error:  # noqa: BLE001 - what a libcamera that does not fit raises is anybody's guess

@@ -12,6 +12,7 @@ from agent.config import Config, ConfigError, load, parse
 EXAMPLE = Path(__file__).parents[2] / "systemd" / "agent.toml"
 IDENTITY = {"root": "/etc/camward/root.pem", "est": "https://fleet.example"}
 BROKER = {"host": "mqtt.fleet.example"}
+SOURCES = "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN, picamera, picamera:NAME or rtsp://HOST/PATH"
 REQUIRED = {"identity.root", "identity.est", "broker.host"}
 MINIMAL = {"identity": {"root": "root.pem", "est": "https://fleet"}, "broker": {"host": "broker"}}
 
@@ -74,27 +75,12 @@ def test_a_whole_number_is_good_where_a_fraction_may_stand() -> None:
         ("camera", "keyframe_interval_s", float("nan"), "0.5 to 60"),
         ("camera", "linger_s", float("inf"), "0 to 3600"),
         ("camera", "linger_s", 10**400, "0 to 3600"),
-        (
-            "camera",
-            "source",
-            "clip:a\0b",
-            "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN, picamera or rtsp://HOST/PATH",
-        ),
+        ("camera", "source", "clip:a\0b", SOURCES),
         ("camera", "always_on", 1, "true or false"),
-        (
-            "camera",
-            "source",
-            "webcam",
-            "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN, picamera or rtsp://HOST/PATH",
-        ),
-        ("camera", "source", "clip", "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN, picamera or rtsp://HOST/PATH"),
-        ("camera", "source", "auto:", "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN, picamera or rtsp://HOST/PATH"),
-        (
-            "camera",
-            "source",
-            "picamera:0",
-            "auto, pattern, clip:FILE, v4l2, v4l2:/dev/videoN, picamera or rtsp://HOST/PATH",
-        ),
+        ("camera", "source", "webcam", SOURCES),
+        ("camera", "source", "clip", SOURCES),
+        ("camera", "source", "auto:", SOURCES),
+        ("camera", "source", "picamera:", SOURCES),
         ("session", "max_viewers", 0, "1 to 1000"),
         ("session", "max_pending", 101, "1 to 100"),
         ("session", "setup_s", 0.5, "1 to 60"),

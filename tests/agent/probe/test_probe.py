@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from agent.capture import devices, picamera
+from agent.capture import devices, picamera_open
 from agent.capture.choose import Choice
 from agent.config import CameraConfig
 
@@ -99,7 +99,7 @@ def test_libcamera_s_cameras_are_those_that_picamera2_sees(said: dict[str, Any])
         assert libcamera["picamera2"] is None
         assert "picamera2 is not installed" in libcamera["problem"]
     else:
-        assert [one["model"] for one in libcamera["sensors"]] == picamera.cameras()
+        assert [one["model"] for one in libcamera["sensors"]] == [camera.model for camera in picamera_open.cameras()]
 
 
 def test_an_encoder_that_works_has_made_pictures(said: dict[str, Any]) -> None:

@@ -47,7 +47,14 @@ async def test_events_come_in_the_order_of_a_call_with_what_the_guide_promises(g
     promised |= {"packetsLost", "framesDecoded", "firstPictureMs"}
     assert set(figures) == promised
     told = await guide.evaluate("told.map(([type, detail]) => type === 'state' ? detail.state : type)")
-    assert [what for what in told if what != "figures"] == ["calling", "granted", "cameras", "connecting", "identity", "live"]
+    assert [what for what in told if what != "figures"] == [
+        "calling",
+        "granted",
+        "cameras",
+        "connecting",
+        "identity",
+        "live",
+    ]
     identity = dict(await guide.evaluate("told"))["identity"]
     assert identity["dtlsFingerprint"] == identity["fingerprint"] == world.porch.fingerprint
     assert identity["origin"] == world.origin
