@@ -19,10 +19,14 @@ from urllib.parse import urlsplit
 
 from protocol.errors import Malformed
 from protocol.ice import MAX_SERVERS, parse_server
+from protocol.messages import CAMERA_NAME, MOST_CAMERAS
 
 
 class ConfigError(Exception):
     """The configuration cannot be used; the message says which key, which value, and what is allowed."""
+
+
+_SHARED_SOURCES = ("pattern", "clip:", "rtsp:")  # that more than one camera may have
 
 
 def _setting(default: Any, doc: str, allowed: str, check: Callable[[Any], bool]) -> Any:
@@ -39,6 +43,8 @@ def _between(low: float, high: float) -> Callable[[Any], bool]:
 
 def _source(value: str) -> bool:
     kind, colon, argument = value.partition(":")
+    if "@" in argument and kind not in {"clip", "v4l2"}:  # not shown: it may be a password
+        raise ConfigError("a source with a username or a password in it: they belong into rtsp_login, a file")
     if kind == "rtsp":
         return _rtsp(value)
     if colon:
@@ -47,8 +53,6 @@ def _source(value: str) -> bool:
 
 
 def _rtsp(value: str) -> bool:
-    if "@" in value:  # not shown: it may be a password
-        raise ConfigError("an rtsp:// source with a username or a password in it: they belong into rtsp_login, a file")
     try:
         address = urlsplit(value)
         return bool(address.hostname) and (address.port is None or address.port > 0)
@@ -240,10 +244,15 @@ class Config:
     identity: IdentityConfig
     broker: BrokerConfig
     camera: CameraConfig = field(default_factory=CameraConfig)
+    cameras: Mapping[str, CameraConfig] = field(default_factory=dict)  # by name; what is left out is as in [camera]
     session: SessionConfig = field(default_factory=SessionConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     panel: PanelConfig = field(default_factory=PanelConfig)
     log: LogConfig = field(default_factory=LogConfig)
+
+    def every_camera(self) -> Mapping[str, CameraConfig]:
+        """Give each camera by its name; the only one, where none has a table of its own, has none."""
+        return self.cameras or {"": self.camera}
 
 
 def load(path: Path) -> Config:
@@ -265,7 +274,26 @@ def parse(document: Mapping[str, Any]) -> Config:
     tables = {entry.name: entry for entry in dataclasses.fields(Config)}
     _refuse_unknown("", document, tables)
     hints = typing.get_type_hints(Config)
-    return Config(**{name: _table(name, hints[name], document.get(name, {})) for name in tables})
+    given = {name: _table(name, hints[name], document.get(name, {})) for name in tables if name != "cameras"}
+    return Config(**given, cameras=_cameras(document.get("camera", {}), document.get("cameras", {})))
+
+
+def _cameras(common: Mapping[str, Any], named: Any) -> dict[str, CameraConfig]:
+    if not isinstance(named, Mapping) or len(named) > MOST_CAMERAS:
+        raise ConfigError(f"cameras: at most {MOST_CAMERAS} tables are wanted, such as [cameras.door]")
+    cameras = dict[str, CameraConfig]()
+    for name, values in named.items():
+        if not CAMERA_NAME.fullmatch(name):
+            raise ConfigError(f"cameras.{name!r} is not allowed: small letters, digits and hyphens, at most 32")
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"cameras.{name} = {values!r}: a table is wanted, [cameras.{name}]")
+        camera = cameras[name] = _table(f"cameras.{name}", CameraConfig, {**common, **values})
+        for other, config in cameras.items():
+            if other != name and config.source == camera.source and not camera.source.startswith(_SHARED_SOURCES):
+                raise ConfigError(
+                    f"cameras.{other} and cameras.{name} have the same source: one would wait for the other"
+                )
+    return cameras
 
 
 def _table(path: str, kind: type, values: Any) -> Any:

@@ -12,25 +12,21 @@ from importlib import metadata
 from typing import Any, Final
 
 from agent.capture import hotplug
-from agent.capture.camera import Camera, State
-from agent.capture.choose import Choice
+from agent.capture.camera import State
+from agent.channel import Channel
 from agent.config import Config
 from agent.identity.clock import LastGood
 from agent.identity.est import EstClient
 from agent.identity.keeper import Keeper
 from agent.identity.renewal import Renewal
-from agent.media.access_unit import StreamName
-from agent.media.level import level_idc
-from agent.media.rate import SUB_MIN_BPS, Rates
-from agent.media.stream import Stream
 from agent.panel.panel import Panel
 from agent.service import memory, notify, watchdog
 from agent.signaling.calls import Calls
 from agent.signaling.gate import Call, Gate
 from agent.signaling.link import Link, Presence
 from agent.tasks import end
-from agent.webrtc.adaptation import Adaptation
-from agent.webrtc.session import Terms
+from agent.webrtc import network
+from agent.webrtc.session import Move, Terms
 from agent.webrtc.sessions import Sessions
 from protocol import jws
 from protocol.errors import Refused
@@ -40,7 +36,6 @@ _LOG: Final = logging.getLogger(__name__)
 _HOUSEKEEPING_S: Final = 5.0
 _TELEMETRY_S: Final = 60.0
 _LAST_WORDS_S: Final = 6.0  # longer than a source needs to stop, and the link to say goodbye
-_CAMERA_NAME: Final = 64  # characters of it that a status has room for
 _SOFTWARE: Final = f"camward {metadata.version('camward')}"
 
 
@@ -53,23 +48,22 @@ class Daemon:
         self._config = config
         self._keeper = Keeper(Renewal(config.identity), LastGood.of(config.identity))
         self._device = self._keeper.current.device_id
-        self._camera_state_since = self._started = loop.time()
+        self._started = loop.time()
         root = EstClient(config.identity).root
-        origin = random.getrandbits(32)  # of RTP timestamps (RFC 3550, section 5.1)
-        streams: dict[StreamName, Stream] = {
-            "main": Stream("main", ask=lambda: self._camera.request_keyframe("main"), sent=self._read, origin=origin),
-            "sub": Stream("sub", ask=lambda: self._camera.request_keyframe("sub"), sent=self._read, origin=origin),
-        }
-        self._camera = Camera(config.camera, Choice(config.camera), streams, on_state=self._on_camera)
+        origin = random.getrandbits(32)
+        self._channels = [
+            Channel(name, camera, origin=origin, sent=self._read, on_state=self._on_camera)
+            for name, camera in config.every_camera().items()
+        ]
+        self._on_air: set[Channel] = set()
         self._panel = Panel(config.panel, self._on_privacy)
-        self._sessions = Sessions(config.session, streams["main"], now=loop.time, on_change=self._on_sessions)
-        rates = Rates(
-            main_max_bps=config.camera.bitrate_bps,
-            main_min_bps=config.camera.min_bitrate_bps,
-            sub_max_bps=config.camera.sub_bitrate_bps,
-            sub_min_bps=SUB_MIN_BPS,
+        self._sessions = Sessions(
+            config.session,
+            {channel.name: channel.streams["main"] for channel in self._channels},
+            now=loop.time,
+            on_change=self._on_sessions,
         )
-        self._adaptation = Adaptation(rates, self._sessions, streams, self._camera, now=loop.time)
+        self._adaptations = {channel: channel.adaptation(self._sessions) for channel in self._channels}
         self._gate = Gate(
             device=self._device,
             root=root,
@@ -78,7 +72,12 @@ class Daemon:
             longest_s=config.session.longest_s,
         )
         self._calls = Calls(
-            device=self._device, gate=self._gate, open=self._open, sessions=self._sessions, say=self._say
+            device=self._device,
+            gate=self._gate,
+            open=self._open,
+            move=self._move,
+            sessions=self._sessions,
+            say=self._say,
         )
         self._link = Link(
             config.broker,
@@ -110,20 +109,17 @@ class Daemon:
 
     def _parts(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         parts = [
-            ("camera", self._camera.run()),
-            ("hotplug", hotplug.listen(self._camera.plugged_in)),
-            ("adaptation", self._adaptation.run()),
+            *((f"camera {channel.name}", channel.camera.run()) for channel in self._channels),
+            *((f"adaptation {channel.name}", adaptation.run()) for channel, adaptation in self._adaptations.items()),
+            ("hotplug", hotplug.listen(self._plugged_in)),
             ("challenge", self._keep_challenge()),
             ("telemetry", self._keep_telemetry()),
+            ("network", network.watch(self._on_network)),
             ("renewal", self._keeper.run(reconnect=self._link.reconnect, renewed=self._link.reconnect)),
         ]
         if interval_s := notify.watchdog_interval_s():
-            progress = watchdog.Progress(
-                camera_state=lambda: self._camera.state,
-                state_since=lambda: self._camera_state_since,
-                last_frame_at=lambda: self._camera.last_frame_at,
-            )
-            parts.append(("watchdog", watchdog.feed(progress, interval_s)))
+            cameras = [channel.progress() for channel in self._channels]
+            parts.append(("watchdog", watchdog.feed(cameras, interval_s)))
         return parts
 
     def _open(
@@ -136,7 +132,8 @@ class Daemon:
         """Serve a verified call, with the certificate that is current now. Errors: Refused."""
         if self._panel.privacy:
             raise Refused("privacy", "the privacy switch is closed")
-        current, camera = self._keeper.current, self._config.camera
+        current = self._keeper.current
+        channel = self._channel(call.offer.camera)
         terms = Terms(
             sid=call.offer.sid,
             viewer=call.grant.jkt,
@@ -147,12 +144,26 @@ class Daemon:
             life_s=call.life_s,
             key=current.key,
             certificate=current.chain[0],
-            full_bps=camera.bitrate_bps,
-            level_idc=level_idc(camera.width, camera.height, camera.fps, camera.bitrate_bps),
+            full_bps=channel.config.bitrate_bps,
+            camera=channel.name,
+            level_idc=channel.level_idc,
             playout_delay_ms=self._config.session.playout_delay_ms,
             network=self._config.network,
         )
         self._sessions.open(terms, answered=answered, found=found, ended=ended)
+
+    def _channel(self, name: str) -> Channel:
+        """Find a camera by its name; without one it is the first. Errors: Refused."""
+        for channel in self._channels:
+            if name in {"", channel.name}:
+                return channel
+        raise Refused("no-camera", "this device has no camera of that name")
+
+    def _move(self, sid: str, offer: str, answered: Callable[[str], None], found: Callable[[str, str], None]) -> None:
+        """Bring a session over to another connection. Errors: Refused."""
+        current = self._keeper.current
+        to = Move(offer=offer, key=current.key, certificate=current.chain[0])
+        self._sessions.move(sid, to, answered=answered, found=found)
 
     def _say(self, caller: str, message: Answer | Candidate | Bye) -> None:
         self._link.reply(caller, self._sign(message))
@@ -170,7 +181,8 @@ class Daemon:
                 iat=int(time.time()),
                 challenge=self._gate.challenge if online else "",
                 viewers=self._sessions.viewers if online else 0,
-                camera=(self._camera.name or self._config.camera.source)[:_CAMERA_NAME],
+                camera=self._channels[0].what,
+                cameras=tuple(channel.name for channel in self._channels if channel.name),
                 software=_SOFTWARE,
             )
         )
@@ -194,15 +206,25 @@ class Daemon:
     def _read(self) -> None:
         self._sessions.read()
 
-    def _on_camera(self, state: State) -> None:
-        self._camera_state_since = asyncio.get_running_loop().time()
-        if state in {"starting", "asleep", "privacy"}:  # between them the light stays as it is
-            self._panel.on_air(state == "starting")
+    def _plugged_in(self) -> None:
+        for channel in self._channels:
+            channel.camera.plugged_in()
+
+    def _on_camera(self, channel: Channel, state: State) -> None:
+        if state == "starting":
+            self._on_air.add(channel)
+            self._panel.on_air(True)
+        elif state in {"asleep", "privacy"}:  # between them the light stays as it is
+            self._on_air.discard(channel)
+            if not self._on_air:
+                self._panel.on_air(False)
         self._link.announce()
 
     def _on_sessions(self) -> None:
-        self._camera.demand(len(self._sessions))
-        self._adaptation.watched(self._sessions.viewers)
+        for channel, adaptation in self._adaptations.items():
+            watching = self._sessions.of(channel.name)
+            channel.camera.demand(watching)
+            adaptation.watched(watching)
         notify.status(f"{self._sessions.viewers} watching")
         self._link.announce()
         if not len(self._sessions):
@@ -210,7 +232,8 @@ class Daemon:
 
     def _on_privacy(self, closed: bool) -> None:
         _LOG.info("privacy switch %s", "closed" if closed else "open")
-        self._camera.set_privacy(closed)
+        for channel in self._channels:
+            channel.camera.set_privacy(closed)
         if closed:
             self._sessions.end_each("privacy")
 
@@ -218,6 +241,11 @@ class Daemon:
         notify.status("connected to the broker" if connected else "waiting for the broker")
         if connected:
             self._keeper.connected()
+
+    def _on_network(self, gone: frozenset[str]) -> None:
+        # A connection from an address that is gone hangs until its keepalive says so. Viewers find out by themselves.
+        if gone or not self._link.connected:
+            self._link.reconnect()
 
     async def _keep_challenge(self) -> None:
         while True:

@@ -20,7 +20,7 @@ from provisioning.broker import GATEWAY
 MOST_SOCKETS: Final = 256  # one more is refused
 MOST_CALLS: Final = 16  # of one socket; its oldest is forgotten, and replies to it are dropped
 MOST_STATUSES: Final = 10_000  # devices; a status of one more is not kept, and its presence stays unknown
-_KINDS: Final = frozenset(map(jws.typ_of, ("offer", "candidate", "bye", "renew")))
+_KINDS: Final = frozenset(map(jws.typ_of, ("offer", "candidate", "bye", "renew", "move")))
 _SID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 
 SENTENCES: Final = {
@@ -85,7 +85,7 @@ class Gateway:
     def close(self, socket: Socket) -> None:
         """Forget a socket and its calls. Harmless twice."""
         for sid in self._sockets.pop(socket, ()):
-            self._calls.pop(sid, None)
+            del self._calls[sid]
 
     def refresh(self, socket: Socket) -> None:
         """Send every status that the socket may see now, as after a new permission."""
@@ -122,8 +122,7 @@ class Gateway:
             raise Refusal("broker")
         if self.presence(device) != "online":
             raise Refusal("offline")
-        if sid not in self._calls:
-            self._claim(socket, device, sid)
+        self._claim(socket, device, sid)
         try:
             await self._publish(topics.call(device), message)
         except ConnectionError as error:
@@ -152,8 +151,8 @@ class Gateway:
         """Stop relaying for a device, and tell who sees it."""
         self._revoked.add(device)
         self._statuses.pop(device, None)
-        for sid in [sid for sid, call in self._calls.items() if call.device == device]:
-            del self._calls[sid]
+        for sid, call in [(sid, call) for sid, call in self._calls.items() if call.device == device]:
+            del self._calls[sid], self._sockets[call.socket][sid]
         for socket in self._sockets:
             if socket.may_see(device):
                 socket.deliver(refused(device, "revoked"), replaces=device)
@@ -194,8 +193,10 @@ class Gateway:
         if not socket.may_see(device):
             raise Refusal("forbidden")
         call = self._calls.get(sid)
-        is_offer = peeked.typ == jws.typ_of("offer")
-        mine = is_offer if call is None else (call.socket is socket and call.device == device)
+        is_offer, is_move = (peeked.typ == jws.typ_of(kind) for kind in ("offer", "move"))
+        # Who moves has lost its socket, perhaps before we have. Only the viewer knows its sid, and what is said under
+        # it is signed: another who had it could take the replies away, as whoever relays them can.
+        mine = is_offer or is_move if call is None else (call.socket is socket or is_move) and call.device == device
         if not mine:
             raise Refusal("forbidden")
         # An offer names its device, and the caller whose topic the answer goes to: nobody calls in another's name.
@@ -204,10 +205,15 @@ class Gateway:
         return sid
 
     def _claim(self, socket: Socket, device: str, sid: str) -> None:
+        """Send what is said under this sid to this socket, and to no other from now on."""
+        if (call := self._calls.get(sid)) is not None:
+            if call.socket is socket:
+                return
+            del self._sockets[call.socket][sid]
         sids = self._sockets[socket]
         if len(sids) >= MOST_CALLS:
             oldest, _ = sids.popitem(last=False)
-            self._calls.pop(oldest, None)
+            del self._calls[oldest]
         sids[sid] = None
         self._calls[sid] = _Call(socket=socket, device=device)
 

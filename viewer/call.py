@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from protocol import jws
 from protocol.certificates import Identity, thumbprint
 from protocol.errors import Malformed, ProtocolError, Untrusted
-from protocol.messages import Answer, Bye, Candidate, Offer, Renew, Status, kind_of
+from protocol.messages import Answer, Bye, Candidate, Move, Offer, Renew, Status, kind_of
 from protocol.names import Role
 from viewer.errors import NotVerified
 
@@ -54,6 +54,13 @@ class Transport(Protocol):
         """Wait for the next message of the device, its status included. Errors: ViewError."""
 
 
+class Line(Transport, Protocol):
+    """A Transport that outlives the network that it began in."""
+
+    async def anew(self) -> None:
+        """Connect once more, from wherever this machine is now. Errors: ViewError."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
     """The device's answer to our offer: signed by `leaf`, which is also the certificate that DTLS must show."""
@@ -64,7 +71,10 @@ class Answered:
 
 
 class Call:
-    """One call to one device. The viewer's key is the one that the grant names."""
+    """One call to one device. The viewer's key is the one that the grant names.
+
+    `camera` is one of the status's names; empty for the first.
+    """
 
     def __init__(
         self,
@@ -73,6 +83,7 @@ class Call:
         root: x509.Certificate,
         key: ec.EllipticCurvePrivateKey,
         granted: Granted,
+        camera: str = "",
         random: Callable[[int], bytes],
     ) -> None:
         self.status: Status | None = None  # the newest that was believed
@@ -81,10 +92,12 @@ class Call:
         self._root = root
         self._key = key
         self._granted = granted
+        self._camera = camera
         self._random = random
         self._sid = ""
         self._offer_sha256 = ""
         self._answered = False
+        self._moved = False  # there were offers before the newest one, whose answers may still come
         self._heard = -1  # the last seq of the device
         self._seq = 0  # our own
 
@@ -93,7 +106,7 @@ class Call:
         assert self.status is not None  # noqa: S101  # without a status there is nobody to call
         self.challenge = self.status.challenge
         self._sid = jws.base64url(self._random(16))
-        self._answered, self._heard = False, -1
+        self._answered, self._moved, self._heard = False, False, -1
         offer = Offer(
             device=self._device,
             sid=self._sid,
@@ -102,6 +115,7 @@ class Call:
             sdp=sdp,
             reply=self._granted.caller,
             stream="main",
+            camera=self._camera,
         )
         compact = self._signed(offer)
         self._offer_sha256 = jws.sha256(compact)
@@ -114,6 +128,12 @@ class Call:
     def renew(self, token: str) -> str:
         """Sign that the session goes on under a fresh grant."""
         return self._signed(Renew(sid=self._sid, seq=self._next(), grant=token))
+
+    def move(self, sdp: str) -> str:
+        """Sign another offer, for the session to go over to; only the answer to the newest one counts."""
+        compact = self._signed(Move(sid=self._sid, seq=self._next(), sdp=sdp))
+        self._offer_sha256, self._answered, self._moved = jws.sha256(compact), False, True
+        return compact
 
     def read(self, message: str | bytes, now: datetime) -> Answered | Candidate | Bye | None:
         """Take one message in; None for a status, and for whatever is not of this call.
@@ -135,7 +155,7 @@ class Call:
         return None
 
     def _take_status(self, said: jws.Unverified, now: datetime) -> None:
-        if self._answered:
+        if self._answered or self._moved:
             return  # it says who may be called, and that is over; the certificate may be a renewed one by now
         try:
             self._known(self._speaker(said, "status", now))
@@ -146,13 +166,15 @@ class Call:
         if self.status is None or status.iat >= self.status.iat:  # an older one is a replay
             self.status = status
 
-    def _answer(self, said: jws.Unverified, now: datetime) -> Answered:
+    def _answer(self, said: jws.Unverified, now: datetime) -> Answered | None:
         try:
             identity = self._speaker(said, "answer", now)
             self._known(identity)
             answer = Answer.parse(said.payload)
             self._same_device(answer.device)
             if answer.offer_sha256 != self._offer_sha256:
+                if self._moved:
+                    return None
                 raise Untrusted("the answer is to another offer")
         except ProtocolError as error:
             raise NotVerified("untrusted-answer") from error

@@ -19,7 +19,7 @@ from protocol.printable import printable, to_stderr
 from viewer.errors import INTERRUPTED, Usage, ViewError
 
 if TYPE_CHECKING:
-    from viewer.call import Granted, Transport
+    from viewer.call import Granted, Line
     from viewer.options import Options
 
 OK: Final = 0
@@ -65,7 +65,14 @@ async def _view(options: Options, code: str, report: dict[str, Any]) -> str:
     key = ec.generate_private_key(ec.SECP256R1())
     async with _way(options, code, jws.public_jwk(key.public_key())) as (granted, transport, regrant):
         watch = Watch(
-            Call(device=options.device, root=options.root, key=key, granted=granted, random=secrets.token_bytes),
+            Call(
+                device=options.device,
+                root=options.root,
+                key=key,
+                granted=granted,
+                camera=options.camera,
+                random=secrets.token_bytes,
+            ),
             transport,
             ice_servers=granted.ice_servers,
             seconds=options.seconds,
@@ -88,9 +95,10 @@ async def _view(options: Options, code: str, report: dict[str, Any]) -> str:
 @contextlib.asynccontextmanager
 async def _way(
     options: Options, code: str, jwk: dict[str, str]
-) -> AsyncIterator[tuple[Granted, Transport, Callable[[], Awaitable[str]]]]:
+) -> AsyncIterator[tuple[Granted, Line, Callable[[], Awaitable[str]]]]:
     """Get the grant, the way to the device (an app's over MQTT, else over the gateway), and that to fresh grants."""
     from viewer.fleet import Fleet, tls
+    from viewer.way import Way
 
     app = options.app
     context = tls(options.root_path, app.credentials if app else None)
@@ -103,15 +111,16 @@ async def _way(
             from viewer.mqtt import App
 
             granted = await fleet.grant(options.device, jwk)
-            async with App.connect(app, options.root_path, options.device) as transport:
-                yield granted, transport, regrant
+            root, device = options.root_path, options.device
+            async with Way.open(lambda: App.connect(app, root, device)) as way:
+                yield granted, way, regrant
         else:
             from viewer.gateway import Gateway
 
             await fleet.sign_in(code)
             granted = await fleet.grant(options.device, jwk)
-            async with Gateway.connect(fleet, options.device) as relay:
-                yield granted, relay, regrant
+            async with Way.open(lambda: Gateway.connect(fleet, options.device)) as way:
+                yield granted, way, regrant
 
 
 def _code(path: Path | None) -> str:

@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 INTERRUPTED: Final = "interrupted"
 
 SENTENCES: Final = {
-    # What the camera says in a bye (protocol/messages.py, BYE_REASONS).
+    # What the camera says in a bye (protocol/messages/calls.py, BYE_REASONS).
     "busy": "The camera serves as many viewers as it can already; try again when one of them has left.",
     "expired": "The permission for this call has run out; call again to get a new one.",
     "forbidden": "This camera may not be watched with this permission; ask whoever runs the fleet for access.",
@@ -27,6 +27,7 @@ SENTENCES: Final = {
     "replaced": "A newer call with the same key took the place of this one.",
     "left": "The camera ended the call.",
     "failed": "The camera ended the call because of a fault of its own; read its log if it happens again.",
+    "no-camera": "The device has no camera of that name; its status names those that it has.",
     "no-candidate": "The camera finds no network address that it may be reached at; check its network and its relay "
     "server.",
     "relay-refused": "The relay server does not accept the camera's credential; it has to be renewed on the camera.",

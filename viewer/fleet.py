@@ -57,7 +57,7 @@ class Fleet:
     async def connect(cls, origin: URL, context: ssl.SSLContext) -> AsyncIterator[Fleet]:
         """Open a client, and sign it out at the end."""
         jar = aiohttp.CookieJar(unsafe=True)  # also takes cookies of a host that is an address
-        connector = aiohttp.TCPConnector(ssl=context)
+        connector = aiohttp.TCPConnector(ssl=context, force_close=True)  # one of before may be from another network
         async with aiohttp.ClientSession(connector=connector, cookie_jar=jar, timeout=_TIMEOUT) as session:
             fleet = cls(origin, session)
             try:

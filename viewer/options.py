@@ -58,6 +58,7 @@ class Options:
     fleet: URL
     root_path: Path
     root: x509.Certificate
+    camera: str
     app: AppOptions | None
     code_file: Path | None
     record: Path | None
@@ -88,6 +89,7 @@ def read(argv: list[str]) -> Options:
         fleet=fleet,
         root_path=given.root,
         root=_certificate(given.root, "root.pem of the fleet's directory"),
+        camera=given.camera,
         app=None if given.app is None else _app(given.app, given.broker),
         code_file=given.code_file,
         record=given.record,
@@ -106,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--device", required=True, metavar="ID", help="the camera, by its id")
+    add("--camera", default="", metavar="NAME", help="which of its cameras, where it has several; else the first")
     add("--fleet", required=True, metavar="URL", help="the fleet service; plain http only on localhost")
     add("--root", type=Path, required=True, metavar="FILE", help="whom to trust: root.pem of the fleet's directory")
     add("--code-file", type=Path, metavar="FILE", help="where the sign-in code stands")

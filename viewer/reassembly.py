@@ -71,6 +71,13 @@ class Reassembly:
             self._missing_since = now if self._waiting else None
         return units
 
+    def restart(self) -> None:
+        """Begin with another connection, whose packets have other numbers and the same clock."""
+        self._next = self._missing_since = None
+        self._waiting.clear()
+        self._parts = []
+        self._in_sync = self._broken = False
+
     def wants_keyframe(self, now: float) -> bool:
         """Say whether to ask for a keyframe now; at most once in ASK_EVERY_S, and until one has come."""
         if not self._broken or self._in_sync or (self._asked_at is not None and now - self._asked_at < ASK_EVERY_S):

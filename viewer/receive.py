@@ -1,4 +1,4 @@
-"""The peer connection of a viewer: offers to receive one H.264 video, and gives the access units as they were sent."""
+"""A peer connection of a viewer: offers to receive one H.264 video, and gives its packets as they arrive."""
 
 from __future__ import annotations
 
@@ -20,17 +20,25 @@ from protocol.messages import Candidate
 from viewer import seams
 from viewer.call import IceServer
 from viewer.errors import NoPicture, NotVerified, ViewError
-from viewer.reassembly import Packet, Reassembly, Unit
+from viewer.reassembly import Packet
 
 MOST_CANDIDATES: Final = 30
 _CLOSE_S: Final = 5.0  # a connection that does not close by then is left to the end of the process
 
 
 class Receiver:
-    """`on_unit` gets each picture; `on_end` hears once why no more will come, unless `close` was called."""
+    """`on_packet` gets each packet, and gives True to ask for a keyframe; `on_report` hears of each RTCP packet.
+
+    `on_end` hears once why no more will come, unless `close` was called.
+    """
 
     def __init__(
-        self, servers: Sequence[IceServer], *, on_unit: Callable[[Unit], None], on_end: Callable[[ViewError], None]
+        self,
+        servers: Sequence[IceServer],
+        *,
+        on_packet: Callable[[Packet], bool],
+        on_report: Callable[[], None],
+        on_end: Callable[[ViewError], None],
     ) -> None:
         ice_servers = [
             RTCIceServer(urls=list(server.urls), username=server.username, credential=server.credential)
@@ -39,22 +47,17 @@ class Receiver:
         # An empty list, never None: aiortc would ask a public STUN server.
         self._peer = RTCPeerConnection(RTCConfiguration(iceServers=ice_servers))
         self._peer.add_listener("connectionstatechange", self._on_state)
-        self._now = asyncio.get_running_loop().time
-        self._on_unit = on_unit
+        self._on_packet = on_packet
+        self._on_report = on_report
         self._on_end = on_end
-        self._reassembly = Reassembly()
         self._connected = False
         self._candidates = 0
-
-    @property
-    def packets_lost(self) -> int:
-        """How many packets never arrived, resent ones included."""
-        return self._reassembly.packets_lost
 
     async def offer(self) -> str:
         """Gather candidates and give the SDP."""
         transceiver = self._peer.addTransceiver("video", direction="recvonly")
-        seams.take_packets(transceiver.receiver, self._take)
+        seams.take_packets(transceiver.receiver, self._on_packet)
+        seams.hear_reports(transceiver.receiver, self._on_report)
         capabilities = RTCRtpReceiver.getCapabilities("video")
         assert capabilities is not None  # noqa: S101  # aiortc knows video
         transceiver.setCodecPreferences([codec for codec in capabilities.codecs if codec.mimeType == "video/H264"])
@@ -84,12 +87,6 @@ class Receiver:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_S):
                 await self._peer.close()
-
-    def _take(self, packet: Packet) -> bool:
-        now = self._now()
-        for unit in self._reassembly.add(packet, now):
-            self._on_unit(unit)
-        return self._reassembly.wants_keyframe(now)
 
     def _on_state(self) -> None:
         state = self._peer.connectionState

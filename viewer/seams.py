@@ -9,12 +9,13 @@ from collections.abc import Callable
 from typing import Final
 
 from aiortc import RTCRtpReceiver
-from aiortc.rtp import RtpPacket
+from aiortc.rtp import AnyRtcpPacket, RtpPacket
 
 from viewer.reassembly import Packet
 
 JITTER_BUFFER: Final = "_RTCRtpReceiver__jitter_buffer"
 DEPAYLOADED: Final = "_data"
+RTCP: Final = "_handle_rtcp_packet"
 
 
 class _Tap:
@@ -42,3 +43,14 @@ def take_packets(receiver: RTCRtpReceiver, take: Callable[[Packet], bool]) -> No
     aiortc only gives decoded pictures, of a buffer that holds 512 packets: a large keyframe does not fit in.
     """
     setattr(receiver, JITTER_BUFFER, _Tap(take))
+
+
+def hear_reports(receiver: RTCRtpReceiver, heard: Callable[[], None]) -> None:
+    """Have `heard` called for each RTCP packet, before the connection is set up: they come also without pictures."""
+    handle = getattr(receiver, RTCP)
+
+    async def handle_rtcp_packet(packet: AnyRtcpPacket) -> None:
+        heard()
+        await handle(packet)
+
+    setattr(receiver, RTCP, handle_rtcp_packet)

@@ -1,21 +1,22 @@
-"""One call from its status to its end: who waits for whom, and for how long."""
+"""One session from its status to its end: who waits for whom, and for how long."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 
-from protocol.messages import Bye, Candidate
-from viewer.call import Answered, Call, IceServer, Transport
+from protocol.messages import BYE_REASONS, Bye, Candidate
+from viewer.call import Answered, Call, IceServer, Line
 from viewer.errors import INTERRUPTED, Declined, NoPicture, NotVerified, ViewError
 from viewer.figures import Figures
 from viewer.h264 import describe
+from viewer.media import Media
 from viewer.reassembly import CLOCK_HZ, Unit
 from viewer.receive import MOST_CANDIDATES, Receiver
 from viewer.record import Recorder
@@ -23,8 +24,14 @@ from viewer.record import Recorder
 STATUS_S: Final = 10.0
 ANSWER_S: Final = 15.0
 PICTURE_S: Final = 20.0  # from the answer to the first picture: a sleeping camera has to wake up
-STALL_S: Final = 10.0
+STALL_S: Final = 20.0  # a device keeps the session of a viewer that vanished for a few seconds more
+SILENCE_S: Final = 1.6  # without a packet, and the session moves: reports come every 1.5 s, also without pictures
 _REPEAT_S: Final = 0.5  # an offer that is lost, or comes while a camera is flooded, is sent again; the wait doubles
+_LONGEST_SILENCE_S: Final = 8.0  # where moving brings no picture, each time twice as long is waited
+_STEADY_S: Final = 2.0  # a picture that stood for so long has earned the shortest wait again
+_LOOK_S: Final = 0.1
+_MOVE_S: Final = 2.0  # for the answer to a move; then another is made, from wherever this machine is by then
+_TAKE_OVER_S: Final = 4.0  # from that answer to the first packet
 _FRESH_S: Final = 5.0  # for another challenge, after one was stale
 _LAST_WORD_S: Final = 1.0  # a bye may be a little later than the end of the connection that it explains
 _LEAVE_S: Final = 2.0
@@ -41,7 +48,7 @@ class Watch:
     def __init__(
         self,
         call: Call,
-        transport: Transport,
+        transport: Line,
         *,
         ice_servers: tuple[IceServer, ...],
         seconds: float | None,
@@ -59,17 +66,18 @@ class Watch:
         self._regrant = regrant
         self._session_s: asyncio.Future[int] = loop.create_future()
         self._loop = loop
-        self._receiver = Receiver(ice_servers, on_unit=self._picture, on_end=self._lost)
+        self._media = Media(ice_servers, on_unit=self._picture, on_end=self._lost)
         self._recorder = None if record is None else Recorder(record)
         self._early: list[Candidate] = []  # those that came before the answer
         self._first_ticks: int | None = None
         self._answered_at: float | None = None
+        self._moving = False  # to another connection
         self._over: asyncio.Future[str] = loop.create_future()
 
     @property
     def packets_lost(self) -> int:
         """How many packets never arrived."""
-        return self._receiver.packets_lost
+        return self._media.packets_lost
 
     async def run(self) -> str:
         """Call, and watch. Gives `done` or `interrupted`; either way there was a picture. Errors: ViewError."""
@@ -93,35 +101,104 @@ class Watch:
         self._end(INTERRUPTED if self.figures.frames else NoPicture(INTERRUPTED))
 
     async def _converse(self) -> None:
-        answered = await self._dial()
+        receiver = self._media.connect()
+        answered = await self._dial(receiver)
         self.leaf = answered.leaf
         self._answered_at = self._loop.time()
         self._session_s.set_result(answered.session_s)
         self._say(f"the camera has proved who it is: certificate until {answered.leaf.not_valid_after_utc:%F}")
-        await self._receiver.accept(answered.sdp)
+        await self._accept(receiver, answered)
+        silence_s = SILENCE_S
+        while True:
+            await self._listen_during(receiver, self._silence(silence_s))
+            self._say("Nothing comes from the camera any more; it is called from here once more.")
+            self._moving = True
+            while True:
+                if (moved := await self._move()) is not None:
+                    break
+                await asyncio.sleep(_REPEAT_S)
+            self._moving = False
+            receiver, silence_s = moved, min(2 * silence_s, _LONGEST_SILENCE_S)  # it may be the camera that is still
+
+    async def _accept(self, receiver: Receiver, answered: Answered) -> None:
+        await receiver.accept(answered.sdp)
         for candidate in self._early:
-            await self._receiver.add_candidate(candidate)
+            await receiver.add_candidate(candidate)
+
+    async def _silence(self, silence_s: float) -> None:
+        """Wait until no packet has come for so long, or for SILENCE_S where they came for a while."""
+        began = self._loop.time()
+        while True:
+            heard_at = self._media.heard_at
+            if heard_at is not None and heard_at - began >= _STEADY_S:
+                silence_s = SILENCE_S
+            # A connection that the camera closed is no silence: its bye is about to come.
+            if heard_at is not None and self._media.broken is None and self._loop.time() - heard_at >= silence_s:
+                return
+            await asyncio.sleep(_LOOK_S)
+
+    async def _listen_during(self, receiver: Receiver, other: Coroutine[Any, Any, object]) -> None:
+        """Take in what the camera says, until the other is done. Errors: ViewError."""
+        tasks = [self._loop.create_task(part, name="listen") for part in (other, self._listen(receiver))]
+        try:
+            while not tasks[0].done():
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                if tasks[-1].done():
+                    tasks.pop().result()
+                    await asyncio.wait(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _listen(self, receiver: Receiver) -> None:
         while True:
             try:
                 said = await self._next()
-            except Declined:
+            except (Declined, NotVerified):
                 raise
             except ViewError as error:
                 self._say(f"{error} The picture goes on without it.")  # it comes from the camera itself
                 return
-            if isinstance(said, Bye):
-                raise Declined(said.reason)
-            if isinstance(said, Candidate):
-                await self._receiver.add_candidate(said)
+            await self._take(receiver, said)
 
-    async def _dial(self) -> Answered:
+    async def _take(self, receiver: Receiver, said: Answered | Candidate | Bye | None) -> None:
+        if isinstance(said, Bye):
+            raise Declined(said.reason)
+        if isinstance(said, Candidate):
+            await receiver.add_candidate(said)
+
+    async def _move(self) -> Receiver | None:
+        """Try to go on over another connection; gives it if packets come. Errors: Declined, NotVerified."""
+        try:
+            async with asyncio.timeout(_MOVE_S) as limit:
+                await self._transport.anew()
+                receiver = self._media.connect()
+                said = await self._ask(self._call.move(await receiver.offer()), growth=1)
+                if isinstance(said, Answered):
+                    limit.reschedule(self._loop.time() + _TAKE_OVER_S)
+                    await self._accept(receiver, said)
+                    await self._listen_during(receiver, self._media.moved.wait())
+                    return receiver
+        except Declined as refusal:
+            if refusal.reason in BYE_REASONS:
+                raise
+        except NotVerified:
+            raise
+        except (ViewError, TimeoutError):  # there is no network yet, or the camera is not back
+            pass
+        else:
+            raise Declined(said.reason)
+        return None
+
+    async def _dial(self, receiver: Receiver) -> Answered:
         """Call, and once more where the challenge was stale. Errors: ViewError."""
         await self._challenge(STATUS_S)
-        sdp = await self._receiver.offer()
-        said = await self._ask(sdp)
+        sdp = await receiver.offer()
+        said = await self._ask(self._call.offer(sdp))
         if isinstance(said, Bye) and said.reason == "expired":
             await self._challenge(_FRESH_S)
-            said = await self._ask(sdp)
+            said = await self._ask(self._call.offer(sdp))
         if isinstance(said, Bye):
             raise Declined(said.reason)
         return said
@@ -139,10 +216,10 @@ class Watch:
         if status.presence != "online":
             raise NoPicture("offline")
 
-    async def _ask(self, sdp: str) -> Answered | Bye:
-        offer = self._call.offer(sdp)
+    async def _ask(self, offer: str, *, growth: int = 2) -> Answered | Bye:
+        self._early.clear()
         await self._transport.send(offer)
-        repeating = self._loop.create_task(self._repeat(offer), name="offer")
+        repeating = self._loop.create_task(self._repeat(offer, growth), name="offer")
         try:
             async with asyncio.timeout(ANSWER_S):
                 while not isinstance(said := await self._next(), Answered | Bye):
@@ -155,14 +232,14 @@ class Watch:
             await asyncio.wait([repeating])
         return said
 
-    async def _repeat(self, offer: str) -> None:
-        """Send an offer until it is answered: a camera takes each only once."""
+    async def _repeat(self, offer: str, growth: int) -> None:
+        """Send an offer until it is answered: a camera takes each only once. The wait grows each time."""
         wait_s = _REPEAT_S
         with contextlib.suppress(ViewError):  # whoever waits for the answer hears of it too
             while True:
                 await asyncio.sleep(wait_s)
                 await self._transport.send(offer)
-                wait_s *= 2
+                wait_s *= growth
 
     async def _next(self) -> Answered | Candidate | Bye | None:
         return self._call.read(await self._transport.receive(), datetime.now(UTC))
@@ -214,7 +291,11 @@ class Watch:
         if isinstance(why, NotVerified):
             self._end(why)
         else:
-            self._loop.call_later(_LAST_WORD_S, self._end, why)
+            self._loop.call_later(_LAST_WORD_S, self._gone, why)
+
+    def _gone(self, why: ViewError) -> None:
+        if self._media.broken is why and not self._moving:  # else another connection takes over, or time runs out
+            self._end(why)
 
     def _ended(self, part: asyncio.Task[None]) -> None:
         if not part.cancelled() and (error := part.exception()) is not None:
@@ -234,7 +315,7 @@ class Watch:
                 with contextlib.suppress(ViewError, TimeoutError):
                     async with asyncio.timeout(_LEAVE_S):
                         await self._transport.send(bye)
-            await self._receiver.close()
+            await self._media.close()
         finally:
             if self._recorder is not None:
                 self._recorder.close()

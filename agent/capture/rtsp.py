@@ -22,7 +22,7 @@ from agent.media.access_unit import AccessUnit, StreamName
 from agent.secret_file import secrets_in
 
 # FFmpeg looks at the time while it waits, and at nothing else: a stopped run ends with the next picture, or then.
-_OPEN_S, _STALL_S = 4.0, 3.0
+_OPEN_S, _STALL_S = 2.0, 2.0  # each may pass twice: to connect and to look at the stream; to flush and to give up
 # Cameras that save bits make a keyframe every twelve seconds or so; one that makes none at all cannot be watched.
 _LONGEST_WITHOUT_IDR_S = 20.0
 _OPTIONS = {
@@ -45,15 +45,16 @@ class Rtsp:
     def __init__(self, config: CameraConfig) -> None:
         """Nothing is opened yet."""
         self._address = urlsplit(config.source)
+        # For the owner's log; viewers are told `name`, which has no address. Some makes want a login in the query.
         self._shown = f"rtsp {self._address.hostname}{self._address.path}"
         self._login_file = config.rtsp_login
-        self.name = f"{self._shown}, as it is"
+        self.name = "rtsp, as it is"
         self._stopped = threading.Event()
 
     def run(self, emit: Callable[[AccessUnit], None]) -> None:
         """Emit what the camera sends until stopped. Errors: CaptureError.
 
-        A camera that says nothing more holds up the end of `run` for three seconds.
+        A camera that says nothing more holds up the end of `run` for up to four seconds.
         """
         if self._stopped.is_set():
             return
@@ -90,7 +91,7 @@ class Rtsp:
         codec = video.codec_context
         if codec.name != "h264":
             raise PermanentCaptureError(f"{self._shown}: the camera sends {codec.name}; {_SETTINGS}")
-        self.name = f"{self._shown} {codec.width}x{codec.height}, as it is"
+        self.name = f"rtsp {codec.width}x{codec.height}, as it is"
         # What the SDP says (RFC 6184, section 8.2.1) stands in front until the stream itself says it.
         clock, assembler = Clock(), annexb.Assembler(annexb.nal_units(codec.extradata) if codec.extradata else ())
         keyframe_at = time.monotonic()

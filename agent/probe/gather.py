@@ -23,7 +23,8 @@ from agent.probe.video import nodes
 def report(path: Path, *, quick: bool, released: datetime, say: Callable[[str], None]) -> Report:
     """Probe with the configuration at `path`, or else with the defaults; `say` hears what is going on."""
     config, problem = _load(path)
-    camera, panel = (config.camera, config.panel) if config else (CameraConfig(), PanelConfig())
+    camera = next(iter(config.every_camera().values())) if config else CameraConfig()
+    panel = config.panel if config else PanelConfig()
     say("looking at the board")
     video = nodes()
     m2m = any(node.role == "encoder" for node in video)

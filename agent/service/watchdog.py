@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agent.service import notify
@@ -40,12 +40,12 @@ class Progress:
         return None
 
 
-async def feed(progress: Progress, interval_s: float) -> None:
+async def feed(cameras: Sequence[Progress], interval_s: float) -> None:
     """Ping systemd every `interval_s` while nothing is stuck, until cancelled; systemd acts on the silence."""
     loop = asyncio.get_running_loop()
     was_stuck = False
     while True:
-        reason = progress.stuck(loop.time())
+        reason = next(filter(None, (camera.stuck(loop.time()) for camera in cameras)), None)
         if reason is None:
             notify.watchdog()
         if reason is not None and not was_stuck:

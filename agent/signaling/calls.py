@@ -5,27 +5,42 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from agent.signaling.gate import Call, Gate
 from agent.signaling.limits import Strangers
 from protocol import jws
 from protocol.errors import Malformed, ProtocolError, Refused, Untrusted
-from protocol.messages import Answer, Bye, Candidate, Offer, Renew
+from protocol.messages import Answer, Bye, Candidate, Move, Offer, Renew
 
 _LOG: Final = logging.getLogger(__name__)
 _OFFER: Final = jws.typ_of("offer")
-_FOLLOW_UPS: Final = frozenset(map(jws.typ_of, ("candidate", "bye", "renew")))
+_FOLLOW_UPS: Final = frozenset(map(jws.typ_of, ("candidate", "bye", "renew", "move")))
+_MOVE: Final = jws.typ_of("move")
 _REVOKE: Final = jws.typ_of("revoke")
+_REMEMBERED: Final = 256  # sessions that ended, the last ones: who moves in one of them is told
+
+Found = Callable[[str, str], None]
+Answered = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Talk:
+    """What is said in one session."""
+
+    caller: str  # whose reply topic the viewer listens to
+    viewer: str  # the viewer's key, as its thumbprint
+    life_s: int  # under the last grant
+    sequence: Iterator[int] = field(default_factory=lambda: itertools.count(1))  # ours
+    heard: int = -1  # the viewer's last
+    ended: str = ""  # why, once it has
 
 
 class Sessions(Protocol):
     """Where verified follow-ups go."""
-
-    def viewer_of(self, sid: str) -> str | None:
-        """The key of a session's viewer, or None when there is no such session."""
 
     def add_candidate(self, sid: str, candidate: str) -> None:
         """Hand over a viewer's candidate."""
@@ -44,7 +59,8 @@ class Calls:
     """Reads each message once.
 
     `open` serves a verified call (answered with an SDP, found candidates with their mid, ended with a reason) or raises
-    Refused; `say` signs and sends an answer, a candidate or a bye to a caller.
+    Refused; `move` brings a running session over to another connection, or raises Refused; `say` signs and sends an
+    answer, a candidate or a bye to a caller.
     A message that does not verify gets no reply: it is counted, and logged without its content. What such messages
     cost is bounded: `cpu` gives the seconds that this thread has computed.
     """
@@ -54,9 +70,8 @@ class Calls:
         *,
         device: str,
         gate: Gate,
-        open: Callable[  # noqa: A002  # what it does
-            [Call, Callable[[str], None], Callable[[str, str], None], Callable[[str], None]], None
-        ],
+        open: Callable[[Call, Answered, Found, Callable[[str], None]], None],  # noqa: A002  # what it does
+        move: Callable[[str, str, Answered, Found], None],
         sessions: Sessions,
         say: Callable[[str, Answer | Candidate | Bye], None],
         cpu: Callable[[], float] = time.thread_time,
@@ -64,9 +79,11 @@ class Calls:
         self._device = device
         self._gate = gate
         self._open = open
+        self._move = move
         self._sessions = sessions
         self._say = say
-        self._heard: dict[str, int] = {}  # the last seq of each open session's viewer
+        self._talks: dict[str, Talk] = {}  # of each open session
+        self._over: OrderedDict[str, Talk] = OrderedDict()
         self._cpu = cpu
         self._strangers = Strangers(time.monotonic())
         self.refused: Counter[str] = Counter()  # by reason, since the start
@@ -107,47 +124,68 @@ class Calls:
             self._refuse(Offer.parse(message.payload), refusal)
             return
         offer = call.offer
-        sequence = itertools.count(1)
-
-        def answered(sdp: str) -> None:
-            answer = Answer(
-                device=self._device, sid=offer.sid, offer_sha256=call.offer_sha256, sdp=sdp, session_s=call.life_s
-            )
-            self._say(offer.reply, answer)
-
-        def found(candidate: str, mid: str) -> None:
-            said = Candidate(sid=offer.sid, seq=next(sequence), candidate=candidate, mid=mid, mline=0)
-            self._say(offer.reply, said)
+        talk = Talk(caller=offer.reply, viewer=call.grant.jkt, life_s=call.life_s)
 
         def ended(reason: str) -> None:
-            self._heard.pop(offer.sid, None)
-            self._say(offer.reply, Bye(sid=offer.sid, seq=next(sequence), reason=reason))
+            talk.ended = reason
+            self._talks.pop(offer.sid, None)
+            self._over[offer.sid] = talk
+            if len(self._over) > _REMEMBERED:
+                self._over.popitem(last=False)
+            self._end(offer.sid, talk)
 
+        self._talks[offer.sid] = talk
         try:
-            self._open(call, answered, found, ended)
+            self._open(call, *self._answering(offer.sid, talk, call.offer_sha256), ended)
         except Refused as refusal:
+            del self._talks[offer.sid]
             self._refuse(offer, refusal)
-        else:
-            self._heard[offer.sid] = -1
+
+    def _answering(self, sid: str, talk: Talk, offer_sha256: str) -> tuple[Answered, Found]:
+        def answered(sdp: str) -> None:
+            answer = Answer(device=self._device, sid=sid, offer_sha256=offer_sha256, sdp=sdp, session_s=talk.life_s)
+            self._say(talk.caller, answer)
+
+        def found(candidate: str, mid: str) -> None:
+            said = Candidate(sid=sid, seq=next(talk.sequence), candidate=candidate, mid=mid, mline=0)
+            self._say(talk.caller, said)
+
+        return answered, found
+
+    def _end(self, sid: str, talk: Talk) -> None:
+        self._say(talk.caller, Bye(sid=sid, seq=next(talk.sequence), reason=talk.ended))
 
     def _follow_up(self, message: jws.Unverified) -> bool:
         sid = message.payload.get("sid")
-        viewer = self._sessions.viewer_of(sid) if isinstance(sid, str) else None
-        if viewer is None:
+        talk = (self._talks.get(sid) or self._over.get(sid)) if isinstance(sid, str) else None
+        if talk is None or (talk.ended and message.typ != _MOVE):
             self.refused["late"] += 1  # usual: a candidate that was late, or the bye that crossed ours
             return False
-        said = self._gate.follow_up(message, viewer, time.time())
-        if said.seq <= self._heard.get(said.sid, -1):
+        said = self._gate.follow_up(message, talk.viewer, time.time())
+        if said.seq <= talk.heard:
             raise Untrusted("a repeated or reordered message")
-        self._heard[said.sid] = said.seq
+        talk.heard = said.seq
         if isinstance(said, Candidate):
             self._sessions.add_candidate(said.sid, said.candidate)
         elif isinstance(said, Renew):
-            grant, life_s = self._gate.renewal(said.grant, viewer, time.time(), self._may_meet)
-            self._sessions.renew(said.sid, life_s, grant.scope)
+            grant, talk.life_s = self._gate.renewal(said.grant, talk.viewer, time.time(), self._may_meet)
+            self._sessions.renew(said.sid, talk.life_s, grant.scope)
+        elif isinstance(said, Move):
+            self._go_over(said, talk, jws.sha256(message.compact))
         else:
             self._sessions.end(said.sid, "left")
         return True
+
+    def _go_over(self, said: Move, talk: Talk, offer_sha256: str) -> None:
+        if talk.ended:
+            self.refused["late"] += 1
+            self._end(said.sid, talk)  # its viewer was away when it ended
+            return
+        try:
+            self._move(said.sid, said.sdp, *self._answering(said.sid, talk, offer_sha256))
+        except Refused as refusal:  # no bye: the session goes on where it is
+            self.refused[refusal.reason] += 1
+            _LOG.info("session %s stays where it is: %s", said.sid, refusal)
 
     def _may_meet(self) -> bool:
         return self._strangers.may_meet(time.monotonic())

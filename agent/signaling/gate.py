@@ -14,17 +14,24 @@ from cryptography import x509
 
 from agent.rates import Bucket
 from agent.signaling.grants import Grants
-from agent.signaling.limits import CALLS_IN_ALL, CALLS_OF_A_VIEWER, FOLLOW_UPS_OF_A_VIEWER, Viewers
+from agent.signaling.limits import (
+    CALLS_IN_ALL,
+    CALLS_OF_A_VIEWER,
+    FOLLOW_UPS_OF_A_VIEWER,
+    MOVES_OF_A_VIEWER,
+    Viewers,
+)
 from protocol import jws
 from protocol.errors import Malformed, Overloaded, Refused, Untrusted
-from protocol.messages import Bye, Candidate, Grant, Offer, Renew, Revoke
+from protocol.messages import Bye, Candidate, Grant, Move, Offer, Renew, Revoke
 
 CHALLENGE_S: Final = 300.0
 REMEMBERED: Final = 4096  # sids under one challenge; when they are used up, calls are refused until it changes
-_FOLLOW_UPS: Final[dict[str, type[Candidate | Bye | Renew]]] = {
+_FOLLOW_UPS: Final[dict[str, type[Candidate | Bye | Renew | Move]]] = {
     jws.typ_of("candidate"): Candidate,
     jws.typ_of("bye"): Bye,
     jws.typ_of("renew"): Renew,
+    jws.typ_of("move"): Move,
 }
 _TURNED_AWAY: Final = 256  # sids of refused calls, the last ones; each is answered once
 
@@ -67,6 +74,7 @@ class Gate:
         self._calls = Bucket(CALLS_IN_ALL, now)
         self._calls_of = Viewers(CALLS_OF_A_VIEWER)
         self._follow_ups_of = Viewers(FOLLOW_UPS_OF_A_VIEWER)
+        self._moves_of = Viewers(MOVES_OF_A_VIEWER)
         self.rotate(now)
 
     @property
@@ -92,16 +100,17 @@ class Gate:
             self._turned_away.append(message.payload["sid"])
             raise
 
-    def follow_up(self, message: jws.Unverified, jkt: str, now: float) -> Candidate | Bye | Renew:
+    def follow_up(self, message: jws.Unverified, jkt: str, now: float) -> Candidate | Bye | Renew | Move:
         """Verify what the viewer whose key has the thumbprint `jkt` says in its session. Errors: ProtocolError."""
         kind = _FOLLOW_UPS[message.typ]
         said = kind.parse(message.payload)
         if jws.claimed_thumbprint(message) != jkt:
             raise Untrusted("not the key that opened this session")
-        if not self._follow_ups_of.may(jkt, now):
+        of_one = self._moves_of if kind is Move else self._follow_ups_of
+        if not of_one.may(jkt, now):
             raise Overloaded("too many messages of one viewer")
         self._signed(message, kind.__name__.lower(), jkt)
-        self._follow_ups_of.spend(jkt, now)
+        of_one.spend(jkt, now)
         return said
 
     def renewal(

@@ -11,6 +11,7 @@ MOST_VIEWERS: Final = 256  # whose buckets are kept; the one that was quiet for 
 CALLS_OF_A_VIEWER: Final = Rate(burst=10, per_s=0.5)
 CALLS_IN_ALL: Final = Rate(burst=40, per_s=5)
 FOLLOW_UPS_OF_A_VIEWER: Final = Rate(burst=100, per_s=10)  # candidates, byes, renewals
+MOVES_OF_A_VIEWER: Final = Rate(burst=10, per_s=1)  # each makes a connection, in the place of one that did not come up
 STRANGERS_CPU_S: Final = Rate(burst=0.3, per_s=0.3)  # seconds of one core for what does not verify in the end
 
 

@@ -34,6 +34,7 @@ _FAREWELL_S: Final = 3.0
 _RECEIVE_BYTES: Final = 128 * 1024  # a flood that waits in the kernel's buffers holds up the broker's word to us
 _OVERHEAD: Final = 1024  # a packet's header, topic and properties
 _QUEUED: Final = 256  # messages each way; what does not fit is dropped and counted: a caller asks again
+_UNCONFIRMED: Final = 8  # messages that go out before the broker has confirmed the first of them; the next ones queue
 
 
 class _Socket(ssl.SSLSocket):
@@ -132,11 +133,15 @@ class Link:
                 if str(error) != fault:
                     fault = str(error)
                     _LOG.warning("broker %s:%d: %s; trying again", self._config.host, self._config.port, fault)
-                await asyncio.sleep(retry_s * random.uniform(0.5, 1.5))  # noqa: S311  # spreads a fleet, hides nothing
-                retry_s = min(retry_s * 2, _LONGEST_RETRY_S)
+                try:
+                    async with asyncio.timeout(retry_s * random.uniform(0.5, 1.5)):  # noqa: S311  # spreads a fleet
+                        await self._restart.wait()
+                        retry_s = _FIRST_RETRY_S
+                except TimeoutError:
+                    retry_s = min(retry_s * 2, _LONGEST_RETRY_S)
 
     def reconnect(self) -> None:
-        """Connect anew, with whatever credentials are current then."""
+        """Connect anew, with whatever credentials are current then, and at once where a try would wait."""
         self._restart.set()
 
     def reply(self, caller: str, message: str) -> None:
@@ -204,17 +209,16 @@ class Link:
         )
         tasks = [
             asyncio.create_task(self._read(client), name="mqtt-read"),
-            asyncio.create_task(self._write(client), name="mqtt-write"),
             asyncio.create_task(self._restart.wait(), name="mqtt-restart"),
+            *(asyncio.create_task(self._write(client), name=f"mqtt-write-{n}") for n in range(_UNCONFIRMED)),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         except asyncio.CancelledError:
-            await end(tasks[1])
-            with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
-                await self._farewell(client)
+            with contextlib.suppress(TimeoutError):
+                await self._farewell()
             raise
         finally:
             self._set_connected(False)
@@ -236,15 +240,23 @@ class Link:
             pass
 
     async def _write(self, client: aiomqtt.Client) -> None:
-        while True:
-            await self._publish(client, await self._out.get())
+        """Send one after the other; several run, so that one whose confirmation does not come holds up no other.
 
-    async def _farewell(self, client: aiomqtt.Client) -> None:
+        Order is kept: between being taken from the queue and being handed to the socket, nothing is awaited. A message
+        that is not confirmed in _TIMEOUT_S ends the connection.
+        """
+        while True:
+            outgoing = await self._out.get()
+            try:
+                await self._publish(client, outgoing)
+            finally:
+                self._out.task_done()
+
+    async def _farewell(self) -> None:
         """What was said before the end still goes out, the byes first, then the offline status."""
         async with asyncio.timeout(_FAREWELL_S):
-            while not self._out.empty():
-                await self._publish(client, self._out.get_nowait())
-            await self._publish(client, self._status(self._presence.offline))
+            await self._out.put(self._status(self._presence.offline))
+            await self._out.join()
 
     async def _publish(self, client: aiomqtt.Client, outgoing: _Outgoing) -> None:
         await client.publish(outgoing.topic, outgoing.message(), qos=1, retain=outgoing.retain)

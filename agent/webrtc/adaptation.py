@@ -29,10 +29,11 @@ class Encoders(Protocol):
 
 
 class Adaptation:
-    """Looks at all viewers' rates, four times a second while there are any."""
+    """Looks at the rates of all viewers of one camera, four times a second while there are any."""
 
     def __init__(
         self,
+        camera: str,
         rates: Rates,
         sessions: Sessions,
         streams: Mapping[StreamName, Stream],
@@ -40,6 +41,7 @@ class Adaptation:
         *,
         now: Callable[[], float],
     ) -> None:
+        self._camera = camera
         self._rates = rates
         self._sessions = sessions
         self._streams = streams
@@ -62,7 +64,7 @@ class Adaptation:
             await asyncio.sleep(_EVERY_S)
 
     def _adapt(self) -> None:
-        decision = self._rates.decide(self._sessions.rates(), self._now(), has_sub=self._encoders.has_sub)
+        decision = self._rates.decide(self._sessions.rates(self._camera), self._now(), has_sub=self._encoders.has_sub)
         self._encoders.want_sub("sub" in decision.streams.values())
         self._encoders.set_bitrate(decision.main_bps, "main")
         self._encoders.set_bitrate(decision.sub_bps, "sub")

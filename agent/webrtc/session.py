@@ -1,17 +1,13 @@
-"""One viewer: from a verified call to the last packet."""
+"""One viewer: from a verified call to the last packet, over one connection or, where somebody moves, several."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from aiortc import RTCDataChannel, RTCRtpSender, RTCRtpTransceiver, RTCSessionDescription
-from aiortc.sdp import candidate_from_sdp
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -20,20 +16,15 @@ from agent.media.bandwidth import Bandwidth
 from agent.media.level import LEAST
 from agent.media.stream import Stream
 from agent.tasks import end
-from agent.webrtc.control import LABEL, SCOPE, Control
+from agent.webrtc.connection import Connection
+from agent.webrtc.control import SCOPE
 from agent.webrtc.egress import Egress
 from agent.webrtc.guard import Guard
-from agent.webrtc.ice import Gathering
 from agent.webrtc.inbox import Inbox
-from agent.webrtc.reports import Reports
-from agent.webrtc.sdp import MAX_CANDIDATES, check_offer, complete_answer
-from agent.webrtc.seams import channel, dtls, gathering, sending, sockets
+from agent.webrtc.sdp import CheckedOffer, check_offer
 from protocol.errors import Refused
 
 _LOG: Final = logging.getLogger(__name__)
-MIN_BPS: Final = 50_000  # no viewer's rate is estimated lower: even the smallest stream needs as much
-_UNREAD_BYTES: Final = 16 * 1024  # answers that a viewer has not taken; until it does, its commands are dropped
-_CLOSE_S: Final = 5.0  # a connection that does not close by then is left to the garbage collector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +42,25 @@ class Terms:
     certificate: x509.Certificate
     full_bps: int  # what the main stream takes: where a viewer's rate begins, and what it is never above
     playout_delay_ms: int
+    camera: str = ""  # which of the device's; empty for the only one, or the first
     level_idc: int = LEAST  # of the main stream (H.264, table A-1)
     network: NetworkConfig = field(default_factory=NetworkConfig)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """What a running session goes over to: another offer of its viewer, answered with the certificate of now."""
+
+    offer: str
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+
 class Session:
-    """Answers one offer, streams until it ends, and gives back the reason why it did."""
+    """Answers one offer, streams until it ends, and gives back the reason why it did.
+
+    It lasts as long as it has a connection that stands, or one that is about to.
+    """
 
     def __init__(
         self,
@@ -70,38 +74,45 @@ class Session:
     ) -> None:
         """Errors: Refused, before anything is made for an offer that cannot be answered."""
         self.terms = terms
-        self._offer = check_offer(terms.offer, control=SCOPE in terms.scope)
-        self._scope = terms.scope
-        self._control: Control | None = None
         self.connected = False
-        self.bandwidth = Bandwidth(start_bps=terms.full_bps, min_bps=MIN_BPS, max_bps=terms.full_bps)
-        self.egress = Egress(
-            stream, self.bandwidth, inbox, playout_delay_ms=terms.playout_delay_ms, full_bps=terms.full_bps
-        )
-        self.guard = Guard()
-        self._life_s = terms.life_s
-        self._life: asyncio.Timeout | None = None
+        self._stream = stream
         self._inbox = inbox
         self._ssrc = ssrc
         self._now = now
         self._on_connected = on_connected
-        self._peer = dtls.peer_connection(terms.key, terms.certificate)
-        self._subscribed = False
-        self._candidates: asyncio.Queue[str] = asyncio.Queue(MAX_CANDIDATES)  # more than that are not probed
+        self._scope = terms.scope
+        self._life_s = terms.life_s
+        self._life: asyncio.Timeout | None = None
+        self._connection = self._connect(self._check(terms.offer), terms.key, terms.certificate)
+        self._next: Connection | None = None  # what the session is moving to
+        self._moving: asyncio.Task[None] | None = None
+        self._retired: set[asyncio.Task[None]] = set()  # connections that are being closed
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._settled = asyncio.Event()  # connected, or ended before that
+
+    @property
+    def bandwidth(self) -> Bandwidth:
+        """What the viewer's link is estimated to take."""
+        return self._connection.bandwidth
+
+    @property
+    def egress(self) -> Egress:
+        """What pictures leave through."""
+        return self._connection.egress
+
+    @property
+    def guard(self) -> Guard:
+        """What stands before the sockets."""
+        return self._connection.guard
 
     async def run(self, answered: Callable[[str], None], found: Callable[[str, str], None]) -> str:
         """Serve this viewer. Returns the reason of the end, one of BYE_REASONS.
 
         `answered` gets the SDP, then `found` each candidate that is not in it, with its mid; an empty one ends them.
         """
-        tasks: list[asyncio.Task[None]] = []
         try:
             async with asyncio.timeout(self.terms.setup_s):
-                answered(await self._negotiate())
-                tasks.append(asyncio.create_task(self._probe(), name=f"candidates-{self.terms.sid}"))
-                tasks.append(asyncio.create_task(self._gather(found), name=f"gathering-{self.terms.sid}"))
+                await self._connection.open(answered, found)
                 await self._settled.wait()
             if not self._end.done():
                 self.connected = True
@@ -114,11 +125,23 @@ class Session:
         except TimeoutError:
             return "expired" if self.connected else "setup-timeout"
         finally:
-            await end(*tasks)
-            self.egress.close()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSE_S):
-                    await self._peer.close()
+            self.end("left")  # whatever the reason: there is nothing to move any more
+            if self._moving is not None:
+                await end(self._moving)
+            self._retire(self._connection)
+            await asyncio.gather(*self._retired, return_exceptions=True)
+
+    def move(self, to: Move, answered: Callable[[str], None], found: Callable[[str, str], None]) -> None:
+        """Go over to another connection once that stands; until then, and if it never does, all is as it was.
+
+        Of two, the later one counts. Errors: Refused, before anything is made for an offer that cannot be answered.
+        """
+        if not self.connected or self._end.done():
+            raise Refused("failed", "there is no connection to move from")
+        self._next = self._connect(self._check(to.offer), to.key, to.certificate)
+        self._moving = asyncio.create_task(
+            self._move(self._next, self._moving, answered, found), name=f"moving-{self.terms.sid}"
+        )
 
     def end(self, reason: str) -> None:
         """Let `run` come to its end for this reason; the first reason counts."""
@@ -132,105 +155,74 @@ class Session:
         if self._life is not None and not self._life.expired() and not self._end.done():
             self._life.reschedule(asyncio.get_running_loop().time() + life_s)
 
+    def account(self) -> None:
+        """Write down what left over the last connection."""
+        self._connection.account()
+
     def add_candidate(self, candidate: str) -> None:
-        """Take a viewer's candidate (RFC 8839 candidate-attribute); what may not be probed is passed over."""
-        if candidate and not self._candidates.full():
-            self._candidates.put_nowait(candidate)
+        """Take a viewer's candidate, for the connection that it offered last."""
+        (self._next or self._connection).add_candidate(candidate)
 
-    async def _negotiate(self) -> str:
-        offer = self._offer
-        for candidate in offer.candidates:
-            self.add_candidate(candidate)
-        peer = self._peer
-        peer.add_listener("connectionstatechange", self._on_state)
+    def _check(self, offer: str) -> CheckedOffer:
+        return check_offer(offer, control=SCOPE in self._scope)
+
+    def _connect(
+        self, offer: CheckedOffer, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate
+    ) -> Connection:
+        return Connection(
+            self.terms.sid,
+            offer,
+            self._stream,
+            self._inbox,
+            key=key,
+            certificate=certificate,
+            network=self.terms.network,
+            full_bps=self.terms.full_bps,
+            level_idc=self.terms.level_idc,
+            playout_delay_ms=self.terms.playout_delay_ms,
+            ssrc=self._ssrc,
+            scope=lambda: self._scope,
+            now=self._now,
+            on_change=self._on_change,
+        )
+
+    async def _move(
+        self,
+        following: Connection,
+        before: asyncio.Task[None] | None,
+        answered: Callable[[str], None],
+        found: Callable[[str, str], None],
+    ) -> None:
+        unused = following
         try:
-            # Before the remote description: else H.264 goes out under the payload type of VP8.
-            transceiver = peer.addTransceiver("video", direction="sendonly")
-            self._send_through(transceiver)
-            await peer.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
-            if (sctp := peer.sctp) is not None:
-                channel.bound_sctp(sctp, lambda: self.end("failed"))
-                peer.add_listener("datachannel", self._on_channel)
-            if offer.may_answer_passively:
-                dtls.answer_passively(transceiver.sender.transport)
-            await peer.setLocalDescription(await peer.createAnswer())
-        except Exception as error:  # none is known: `check_offer` gives aiortc only what it takes
-            raise Refused("failed", f"the offer cannot be answered ({type(error).__name__})") from error
-        sdp = complete_answer(
-            peer.localDescription.sdp, offer, tls_id=secrets.token_urlsafe(18), level_idc=self.terms.level_idc
-        )
-        if self._gathering.goes_on:
-            sdp = sdp.replace("a=end-of-candidates\r\n", "a=ice-options:trickle\r\n")  # RFC 8840, section 4.1.3
-        return sdp
+            if before is not None:
+                await end(before)
+            async with asyncio.timeout(self.terms.setup_s):
+                await following.open(answered, found)
+                await following.settled.wait()
+            if following.stands and not following.over:
+                # One SSRC and one clock, but another key: what is sent here begins with a keyframe of its own.
+                self._connection, unused = following, self._connection
+                _LOG.info("session %s: moved to another connection", self.terms.sid)
+                unused.account()
+        except (Refused, TimeoutError) as error:
+            _LOG.info("session %s did not move: %s", self.terms.sid, error or "no connection in time")
+        finally:
+            if self._next is following:
+                self._next = None
+            self._retire(unused)
+            self._on_change(self._connection)
 
-    def _send_through(self, transceiver: RTCRtpTransceiver) -> None:
-        codecs = RTCRtpSender.getCapabilities("video").codecs
-        transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType in {"video/H264", "video/rtx"}])
-        transport = transceiver.sender.transport
-        sender = sending.place_sender(
-            transceiver, lambda agreed: self.egress.connect(transport, agreed), self.egress.progress, ssrc=self._ssrc
-        )
-        reports = Reports(self.egress, sender, self.bandwidth, self._inbox, now=self._now)
-        sockets.put_guard(transport, self.guard)
-        dtls.send_by_records(transport)
-        dtls.on_rtcp(transport, reports.take, self.guard.drops)
-        self._gathering = Gathering(self.terms.network, transport)
-        transport.transport.on("statechange", lambda: self._on_ice(transport.transport.state))
+    def _retire(self, connection: Connection) -> None:
+        """Close it, whatever else happens meanwhile; `run` waits for that."""
+        closing = asyncio.create_task(connection.close(), name=f"closing-{self.terms.sid}")
+        self._retired.add(closing)
+        closing.add_done_callback(self._retired.discard)
 
-    def _on_channel(self, channel: RTCDataChannel) -> None:
-        if channel.label != LABEL or self._control is not None:
-            channel.close()
+    def _on_change(self, connection: Connection) -> None:
+        if connection is not self._connection:
             return
-        control = self._control = Control({}, scope=lambda: self._scope, now=self._now())
-
-        def take(message: str | bytes) -> None:
-            if channel.readyState == "open" and channel.bufferedAmount <= _UNREAD_BYTES:
-                channel.send(control.answer(message, self._now()))
-
-        channel.add_listener("message", take)
-
-    def _on_ice(self, state: str) -> None:
-        # As early as there is a path: the keyframe is made while DTLS shakes hands.
-        if state == "completed" and not self._subscribed:
-            self._subscribed = True
-            self.egress.subscribe()
-
-    async def _gather(self, found: Callable[[str, str], None]) -> None:
-        """Tell the viewer of further candidates; without any at all the session ends."""
-        begun = bool(self._gathering.found)
-
-        def tell(candidate: str) -> None:
-            nonlocal begun
-            if not begun:
-                begun = True
-                group.create_task(gathering.connect(self._peer), name=f"ice-{self.terms.sid}")
-            found(candidate, self._offer.mid)
-
-        async with asyncio.TaskGroup() as group:
-            try:
-                await self._gathering.ask(tell)
-            except Refused as refusal:
-                _LOG.warning("session %s: %s", self.terms.sid, refusal)
-                self.end(refusal.reason)
-
-    async def _probe(self) -> None:
-        """Hand candidates to ICE one by one: a name to resolve holds up its followers, never the answer."""
-        while True:
-            text = await self._candidates.get()
-            try:
-                candidate = candidate_from_sdp(text.removeprefix("candidate:"))
-                known = candidate.component == 1 and candidate.protocol.lower() == "udp"  # aioice stumbles over 2
-                if known and self._gathering.may_probe(candidate.ip, candidate.port):
-                    candidate.sdpMid = self._offer.mid
-                    await self._peer.addIceCandidate(candidate)
-            except Exception as error:  # noqa: BLE001  # one that cannot be read or looked up is not the others' end
-                _LOG.debug("session %s: a candidate was passed over (%s)", self.terms.sid, type(error).__name__)
-
-    def _on_state(self) -> None:
-        state = self._peer.connectionState
-        if state == "connected":
+        if connection.stands:
             self._settled.set()
-        elif state == "failed":
-            self.end("failed")  # also a DTLS fingerprint that is not the offer's: aiortc itself would stay open
-        elif state == "closed":
-            self.end("left")
+        if connection.over and self._next is None:
+            self.end(connection.over)

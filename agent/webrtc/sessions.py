@@ -6,14 +6,14 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from agent.config import SessionConfig
 from agent.media.rate import ViewerRate
 from agent.media.stream import Stream
 from agent.webrtc.inbox import Inbox
-from agent.webrtc.session import Session, Terms
+from agent.webrtc.session import Move, Session, Terms
 from protocol.errors import Refused
 
 _LOG: Final = logging.getLogger(__name__)
@@ -25,13 +25,13 @@ class Sessions:
     def __init__(
         self,
         config: SessionConfig,
-        stream: Stream,
+        streams: Mapping[str, Stream],
         *,
         now: Callable[[], float],
         on_change: Callable[[], None],
     ) -> None:
         self._config = config
-        self._stream = stream
+        self._streams = streams
         self._now = now
         self._on_change = on_change
         self._inbox = Inbox()
@@ -49,11 +49,6 @@ class Sessions:
     def viewers(self) -> int:
         """How many are connected."""
         return sum(session.connected for session, _ in self._open.values())
-
-    def viewer_of(self, sid: str) -> str | None:
-        """The key that may follow up on a session; None when there is no such session."""
-        entry = self._open.get(sid)
-        return entry[0].terms.viewer if entry else None
 
     def open(
         self,
@@ -73,6 +68,8 @@ class Sessions:
             raise Refused("shutdown", "the device is closing")
         if terms.sid in self._open:
             raise Refused("failed", "a session under this sid is open")
+        if (stream := self._streams.get(terms.camera)) is None:
+            raise Refused("no-camera", "this device has no camera of that name")
         if len(self._open) - self.viewers >= self._config.max_pending:
             raise Refused("busy", "too many calls are being set up")
         own = next((entry for entry, _ in self._open.values() if entry.terms.viewer == terms.viewer), None)
@@ -81,7 +78,7 @@ class Sessions:
             raise Refused("busy", "all places are taken")
         session = Session(
             terms,
-            self._stream,
+            stream,
             self._inbox,
             ssrc=self._ssrc,
             now=self._now,
@@ -93,17 +90,26 @@ class Sessions:
         self._open[terms.sid] = session, task
         self._on_change()
 
+    def move(self, sid: str, to: Move, *, answered: Callable[[str], None], found: Callable[[str, str], None]) -> None:
+        """Bring a session over to another connection: it keeps its place, its time and its name. Errors: Refused."""
+        if entry := self._open.get(sid):
+            entry[0].move(to, answered, found)
+
     def add_candidate(self, sid: str, candidate: str) -> None:
         """Hand a verified candidate to its session, if that is still there."""
         if entry := self._open.get(sid):
             entry[0].add_candidate(candidate)
 
-    def rates(self) -> list[ViewerRate]:
-        """Say what each connected viewer's link is estimated to take, and which stream it is given."""
+    def of(self, camera: str) -> int:
+        """Count those of one camera, connected or about to be."""
+        return sum(session.terms.camera == camera for session, _ in self._open.values())
+
+    def rates(self, camera: str) -> list[ViewerRate]:
+        """Say what the link of each connected viewer of a camera is estimated to take, and which stream it is given."""
         return [
             ViewerRate(key=sid, estimate_bps=session.bandwidth.estimate_bps, stream=session.egress.heading_for)
             for sid, (session, _) in self._open.items()
-            if session.connected
+            if session.connected and session.terms.camera == camera
         ]
 
     def read(self) -> None:
@@ -161,10 +167,7 @@ class Sessions:
             del self._open[sid]
             self.ended[reason] += 1
             _LOG.info("viewer %s: %s", "left" if was_connected else "not connected", reason)
-            if was_connected:
-                _LOG.info("session %s: %s", sid, session.egress.account())
-            if dropped := session.guard.account():
-                _LOG.info("session %s: datagrams dropped: %s", sid, dropped)
+            session.account()
             ended(reason)
             self._on_change()
 

@@ -62,7 +62,7 @@ def one(record: dict[str, Any]) -> str:
     board, software = record["board"], record["software"]
     tried = record["contracts"]
     odd = Counter((one["test"].partition(":")[0], one["outcome"], one["why"]) for one in tried)
-    rows = [[f"{count} of {file}", outcome, why] for (file, outcome, why), count in odd.items() if outcome != "passed"]
+    rows = [[f"{count} of {file}", outcome, why] for (file, outcome, why), count in odd.items() if why]
     parts = [
         f"# {board['model']}",
         f"`{record['name']}`, {record['at']}, made by `make hw` ([all boards](../boards.md)).",
@@ -76,7 +76,7 @@ def one(record: dict[str, Any]) -> str:
         ),
         "## Contracts",
         f"{_count(tried)}. Tried with `{record['source']}`.",
-        _markdown(("not held", "how", "why"), rows) if rows else "",
+        _markdown(("which", "how", "why"), rows) if rows else "",
         "## The camera by itself",
         _running(record["running"]),
         "## Viewers",

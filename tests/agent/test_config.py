@@ -13,6 +13,7 @@ EXAMPLE = Path(__file__).parents[2] / "systemd" / "agent.toml"
 IDENTITY = {"root": "/etc/camward/root.pem", "est": "https://fleet.example"}
 BROKER = {"host": "mqtt.fleet.example"}
 REQUIRED = {"identity.root", "identity.est", "broker.host"}
+MINIMAL = {"identity": {"root": "root.pem", "est": "https://fleet"}, "broker": {"host": "broker"}}
 
 
 def document(**tables: Any) -> dict[str, Any]:
@@ -31,7 +32,10 @@ def settings() -> dict[str, Any]:
     """Path of every setting of the dataclasses, and its default (MISSING where one must be given)."""
     tables = typing.get_type_hints(Config)
     return {
-        f"{table}.{entry.name}": entry.default for table, kind in tables.items() for entry in dataclasses.fields(kind)
+        f"{table}.{entry.name}": entry.default
+        for table, kind in tables.items()
+        if table != "cameras"  # they have the settings of `camera`
+        for entry in dataclasses.fields(kind)
     }
 
 
@@ -245,11 +249,54 @@ def test_the_example_file_loads_and_changes_no_default() -> None:
 
 
 def test_the_example_file_shows_every_setting_and_its_default() -> None:
-    shown = tomllib.loads(re.sub(r"(?m)^# (?=\w+ = )", "", EXAMPLE.read_text(encoding="utf-8")))
+    shown = tomllib.loads(re.sub(r"(?m)^# (?=\w+ = |\[)", "", EXAMPLE.read_text(encoding="utf-8")))
+    named = shown.pop("cameras")
     values = {f"{table}.{key}": value for table, keys in shown.items() for key, value in keys.items()}
     defaults = settings()
     assert list(values) == list(defaults)
     for path, default in defaults.items():
         if path not in REQUIRED and default is not None:
             assert values[path] == as_toml(default), path
-    parse(shown)
+    assert list(parse({**shown, "cameras": named}).every_camera()) == list(named)
+
+
+def _cameras(**cameras: Any) -> Config:
+    return parse({**MINIMAL, "camera": {"fps": 15, "source": "pattern"}, "cameras": cameras})
+
+
+def test_the_only_camera_has_no_name() -> None:
+    config = parse({**MINIMAL, "camera": {"fps": 15}})
+    assert dict(config.every_camera()) == {"": config.camera}
+
+
+def test_several_cameras_share_what_they_do_not_say_themselves() -> None:
+    every = _cameras(door={"source": "v4l2:/dev/video0"}, yard={"width": 640, "fps": 10}).every_camera()
+
+    assert list(every) == ["door", "yard"]
+    assert (every["door"].source, every["door"].fps, every["door"].width) == ("v4l2:/dev/video0", 15, 1280)
+    assert (every["yard"].source, every["yard"].fps, every["yard"].width) == ("pattern", 10, 640)
+
+
+@pytest.mark.parametrize(
+    ("cameras", "says"),
+    [
+        ({"Front Door": {}}, "small letters, digits and hyphens"),
+        ({"door": 5}, "a table is wanted, [cameras.door]"),
+        ({"door": {"fsp": 30}}, "did you mean cameras.door.fps?"),
+        ({"door": {"fps": 0}}, "cameras.door.fps = 0 is not allowed"),
+        ({str(number): {} for number in range(5)}, "at most 4"),
+        (
+            {"a": {"source": "v4l2:/dev/video0"}, "b": {"source": "v4l2:/dev/video0"}},
+            "a and cameras.b have the same source",
+        ),
+        ({"a": {"source": "auto"}, "b": {"source": "auto"}}, "have the same source"),
+    ],
+)
+def test_a_mistake_in_a_named_camera_is_named(cameras: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        _cameras(**cameras)
+
+
+def test_cameras_that_are_no_table_are_refused() -> None:
+    with pytest.raises(ConfigError, match="at most 4 tables"):
+        parse({**MINIMAL, "cameras": [1]})

@@ -50,9 +50,10 @@ class Phone:
                 message = jws.peek(payload)
                 return (Answer if message.typ == jws.typ_of("answer") else Bye).parse(message.payload)
 
-    async def call(self, *, challenge: str) -> Answer | Bye:
+    async def call(self, *, challenge: str, camera: str = "") -> Answer | Bye:
         grant = self.caller.grant(time.time())
-        offer = self.caller.offer(challenge=challenge, grant=grant, sdp=await self.watcher.offer())
+        sdp = await self.watcher.offer()
+        offer = self.caller.offer(challenge=challenge, grant=grant, sdp=sdp, camera=camera)
         await self.client.publish(topics.call(self.caller.device), offer, qos=1)
         return await self.reply()
 
@@ -278,3 +279,26 @@ async def test_a_broker_that_comes_back_and_stalls_tls_disturbs_no_session(
         assert lag.worst_s < 1, lag  # a handshake on the loop would hold it for all its ten seconds
         assert phone.watcher.pictures - seen > 270  # of 300
         stalling.close()
+
+
+async def test_of_several_cameras_the_one_that_is_called_runs(
+    broker: RunningBroker, enrolled: EnrolledDevice, phone: Phone, tmp_path: Path
+) -> None:
+    config = device_config(broker.fleet, enrolled, tmp_path, **{"cameras.door": {}, "cameras.yard": {"height": 240}})
+    async with running(config) as device:
+        status = await phone.status()
+        assert status.cameras == ("door", "yard")
+
+        refused = await phone.call(challenge=status.challenge, camera="attic")
+        assert isinstance(refused, Bye)
+        assert refused.reason == "no-camera"
+
+        await phone.watcher.close()
+        phone.watcher = Watcher()
+        answer = await phone.call(challenge=status.challenge, camera="yard")
+        assert isinstance(answer, Answer)
+        await phone.watcher.accept(answer.sdp)
+        await phone.watcher.see(3)
+        assert device.cameras == {"door": "asleep", "yard": "streaming"}
+
+    assert device.cameras == {"door": "asleep", "yard": "asleep"}

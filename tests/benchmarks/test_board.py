@@ -14,7 +14,7 @@ from agent.capture.encoder import Encoder
 from agent.config import CameraConfig
 from agent.media.access_unit import AccessUnit
 from benchmarks.board import page
-from benchmarks.board.contracts import read
+from benchmarks.board.contracts import _second, read
 from benchmarks.board.light import brightness, delays
 from benchmarks.board.running import measure
 from benchmarks.child import Failed
@@ -122,6 +122,16 @@ def test_pytest_s_outcomes_are_read_with_their_reasons() -> None:
         ("test_pins: three", "failed", "assert 1 more"),
         ("test_pins: four", "failed", "broke"),
     ]
+
+
+def test_what_holds_at_the_second_try_is_said_to() -> None:
+    first = {"test": "test_cameras: one", "outcome": "failed", "why": "35 units within 3.0 s"}
+    held = {"test": "test_cameras: one", "outcome": "passed", "why": ""}
+    record = copy.deepcopy(RECORD) | {"contracts": [_second(first, held)]}
+
+    assert "| 1 of test_cameras | passed | at the second try; at first: 35 units within 3.0 s |" in page.one(record)
+    assert _second(first, first) == first
+    assert _second(held, None) == held
 
 
 def test_a_source_that_gives_no_picture_is_skipped_with_its_own_words() -> None:

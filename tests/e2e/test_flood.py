@@ -33,6 +33,7 @@ from viewer.call import Call, Granted
 from viewer.mqtt import App
 from viewer.options import AppOptions
 from viewer.watch import Watch
+from viewer.way import Way
 
 pytestmark = [pytest.mark.broker, pytest.mark.alone, pytest.mark.timeout(180)]
 APPS = ["watcher", "caller", "taken-over"]
@@ -66,7 +67,7 @@ class Scene:
         known = frozenset({jws.base64url(thumbprint(self.enrolled.operational.chain[0]))})
         granted = Granted(token=caller.grant(time.time()), caller=name, certificates=known, ice_servers=())
         call = Call(device=caller.device, root=fleet.root, key=caller.key, granted=granted, random=secrets.token_bytes)
-        async with App.connect(options, fleet.directory / "root.pem", caller.device) as app:
+        async with Way.open(lambda: App.connect(options, fleet.directory / "root.pem", caller.device)) as app:
             watch = Watch(call, app, ice_servers=(), seconds=None, record=None, say=lambda line: None)
             task = asyncio.create_task(watch.run())
             try:

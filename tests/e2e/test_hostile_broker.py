@@ -34,6 +34,7 @@ from viewer.errors import Declined, NoPicture, NotVerified
 from viewer.mqtt import App
 from viewer.options import AppOptions
 from viewer.watch import Watch
+from viewer.way import Way
 
 pytestmark = pytest.mark.broker
 APP = "phone"
@@ -73,7 +74,7 @@ class Scene:
             granted=granted,
             random=secrets.token_bytes,
         )
-        async with App.connect(options, fleet.directory / "root.pem", self.enrolled.id) as app:
+        async with Way.open(lambda: App.connect(options, fleet.directory / "root.pem", self.enrolled.id)) as app:
             watch = Watch(call, app, ice_servers=(), seconds=seconds, record=None, say=lambda line: None)
             task = asyncio.create_task(watch.run())
             try:

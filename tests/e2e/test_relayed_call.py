@@ -27,6 +27,7 @@ from viewer.errors import Declined
 from viewer.mqtt import App
 from viewer.options import AppOptions
 from viewer.watch import Watch
+from viewer.way import Way
 
 pytestmark = [pytest.mark.broker, needs_root, pytest.mark.xdist_group("town")]
 APP = "phone"
@@ -50,7 +51,7 @@ async def relayed(place: Town, directory: Path, *, life_s: int) -> AsyncIterator
         )
         async with (
             running(device_config(broker.fleet, device, directory, network=settings)),
-            App.connect(app, root, device.id) as way,
+            Way.open(lambda: App.connect(app, root, device.id)) as way,
         ):
             yield Watch(_call(broker, device), way, ice_servers=(), seconds=1.0, record=None, say=lambda line: None)
 

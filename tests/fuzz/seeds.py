@@ -86,11 +86,13 @@ def _messages() -> dict[str, bytes]:
     granted = ['{"alg":"ES256","typ":"camward-grant+jws","x5c":@x5c}', grant]
     candidate = {"sid": _SID, "seq": 1, "candidate": "1 1 udp 1 192.0.2.7 50000 typ host", "mid": "0", "mline": 0}
     bye = {"sid": _SID, "seq": 2, "reason": "left"}
+    move = {"sid": _SID, "seq": 3, "sdp": "v=0"}
     vectors = json.loads((_ROOT / "protocol" / "vectors.json").read_text())["messages"]
     return {
         "offer": _lines("offer", offer, *granted),
         "candidate": _lines("candidate", candidate),
         "bye": _lines("bye", bye),
+        "move": _lines("move", move),
         **{f"as-it-came-{kind}": _vector(vectors, kind) for kind in ("status", "answer", "offer")},
     }
 

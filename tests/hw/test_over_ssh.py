@@ -64,7 +64,8 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reachable]:
     )
     try:
         _wait_for(ssh, server, keys / "log")
-        yield Reachable(home=home, temporary=temporary, environment=os.environ | {"SSH": ssh})
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        yield Reachable(home=home, temporary=temporary, environment=inherited | {"SSH": ssh})
     finally:
         server.terminate()
         server.wait()

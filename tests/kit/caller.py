@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from protocol import jws
-from protocol.messages import Bye, Candidate, Grant, Offer, Renew, kind_of
+from protocol.messages import Bye, Candidate, Grant, Move, Offer, Renew, kind_of
 from protocol.names import ISSUER_OF, Role
 from provisioning import ca
 
@@ -81,5 +81,5 @@ class Caller:
         )
         return self.sign(replace(offer, **changes))
 
-    def sign(self, message: Offer | Candidate | Bye | Renew) -> str:
+    def sign(self, message: Offer | Candidate | Bye | Renew | Move) -> str:
         return jws.sign(kind_of(message), message.payload(), key=self.key)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from protocol import jws
 from protocol.certificates import thumbprint
-from protocol.messages import Answer, Bye, Candidate, Grant, Offer, Renew, Revoke, Status, Telemetry
+from protocol.messages import Answer, Bye, Candidate, Grant, Move, Offer, Renew, Revoke, Status, Telemetry
 from protocol.names import Issuer, Role
 from provisioning import ca
 from tests.kit.pki import new_key
@@ -106,6 +106,7 @@ class Cast:
         )
         self.bye = Bye(sid=SID, seq=2, reason="left")
         self.renew = Renew(sid=SID, seq=3, grant=self.offer.grant)
+        self.move = Move(sid=SID, seq=4, sdp=self.offer.sdp)
         self.revoke = Revoke(device=DEVICE, iat=SECONDS, sub="alice")
         self.telemetry = Telemetry(
             device=DEVICE,

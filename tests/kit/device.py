@@ -63,8 +63,14 @@ class RunningDevice:
         return self.daemon._calls.refused.total()
 
     @property
+    def cameras(self) -> dict[str, str]:
+        """The state of each camera."""
+        return {channel.name: channel.camera.state for channel in self.daemon._channels}
+
+    @property
     def camera(self) -> str:
-        return self.daemon._camera.state
+        """The state of the only one."""
+        return self.cameras[""]
 
 
 @contextlib.asynccontextmanager

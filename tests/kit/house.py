@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from agent.config import SessionConfig
 from agent.media.access_unit import AccessUnit
 from agent.media.stream import Stream
-from agent.webrtc.session import Session, Terms
+from agent.webrtc.session import Move, Session, Terms
 from agent.webrtc.sessions import Sessions
 from tests.kit.caller import Signer
 from tests.kit.watcher import Watcher
@@ -34,12 +34,25 @@ class Call:
                 await asyncio.sleep(0.01)
 
 
+@dataclass
+class Moved:
+    """The other connection of a viewer who moves."""
+
+    watcher: Watcher = field(default_factory=Watcher)
+    answer: asyncio.Future[str] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    async def accept(self) -> None:
+        """Take the camera's answer; pictures follow."""
+        await self.watcher.accept(await self.answer)
+
+
 class House:
     """Sessions of one device, and all that called it."""
 
     def __init__(self, sessions: Sessions, device: Signer) -> None:
         self.sessions = sessions
         self.calls: list[Call] = []
+        self.moved: list[Moved] = []
         self.device = device
 
     async def call(
@@ -101,6 +114,14 @@ class House:
         await call.watcher.see(3)
         return call
 
+    async def move(self, call: Call, *, change: Callable[[str], str] = str) -> Moved:
+        """Have a viewer offer another connection in its session; it takes the answer when it `accept`s it."""
+        moved = Moved()
+        self.moved.append(moved)
+        to = Move(offer=change(await moved.watcher.offer()), key=self.device.key, certificate=self.device.chain[0])
+        self.sessions.move(call.sid, to, answered=moved.answer.set_result, found=lambda candidate, mid: None)
+        return moved
+
     def session(self, sid: str) -> Session:
         """Give the device's side of an open session."""
         return self.sessions._open[sid][0]
@@ -110,13 +131,13 @@ class House:
 async def open_house(stream: Stream, device: Signer) -> AsyncIterator[House]:
     """Let two viewers in, and nobody stay."""
     config = SessionConfig(max_viewers=2, max_pending=2)
-    house = House(Sessions(config, stream, now=time.monotonic, on_change=lambda: None), device)
+    house = House(Sessions(config, {"": stream}, now=time.monotonic, on_change=lambda: None), device)
     try:
         yield house
     finally:
         await house.sessions.end_all("shutdown")
-        for call in house.calls:
-            await call.watcher.close()
+        for one in (*house.calls, *house.moved):
+            await one.watcher.close()
 
 
 @dataclass

@@ -128,12 +128,12 @@ def fps(span: list[Sample]) -> float:
 
 
 @contextlib.asynccontextmanager
-async def viewer(playwright: Playwright, place: Namespace, directory: Path) -> AsyncIterator[Viewer]:
+async def viewer(playwright: Playwright, place: Namespace, directory: Path, *flags: str) -> AsyncIterator[Viewer]:
     """Start a Chromium in a network; `directory` gets the script that does it."""
     script = directory / f"chromium-{id(place)}"
     script.write_text(f'#!/bin/sh\nexec {shlex.join(place.command(CHROMIUM))} "$@"\n')
     script.chmod(0o755)
-    browser = await playwright.chromium.launch(executable_path=script, args=[*FLAGS, _NO_MDNS])
+    browser = await playwright.chromium.launch(executable_path=script, args=[*FLAGS, _NO_MDNS, *flags])
     try:
         yield Viewer(await browser.new_page())
     finally:

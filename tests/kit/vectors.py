@@ -57,6 +57,7 @@ def _accepted(cast: Cast) -> list[dict[str, Any]]:
         ("a candidate of the viewer", "viewer", cast.candidate),
         ("a bye of the viewer", "viewer", cast.bye),
         ("a renewal", "viewer", cast.renew),
+        ("a move", "viewer", cast.move),
         ("a revocation", "authoriser", cast.revoke),
         ("a revocation of everybody's grants", "authoriser", replace(cast.revoke, sub="")),
         ("telemetry", "device", cast.telemetry),
@@ -108,6 +109,7 @@ def _malformed(cast: Cast) -> list[dict[str, Any]]:
         ("a candidate that is too long", *_device(cast, "candidate", {**candidate, "candidate": "x" * 513})),
         ("an answer without the hash of its offer", *_device(cast, "answer", _without(cast.answer, "offer_sha256"))),
         ("an answer without an end", *_device(cast, "answer", _without(cast.answer, "session_s"))),
+        ("a move without a description", "viewer", "move", cast.viewer.compact(_without(cast.move, "sdp"), "move")),
         ("a renewal without a grant", "viewer", "renew", cast.viewer.compact(_without(cast.renew, "grant"), "renew")),
         (
             "telemetry that counts words",

@@ -34,6 +34,8 @@ def test_every_member_is_needed_and_of_its_type(message: Message) -> None:
     payload = message.payload()
     for name in payload:
         for wrong in (None, [], {}, 1.5, True, b"bytes"):
+            if wrong == payload[name]:
+                continue  # a device with one camera has no names for it
             with pytest.raises(Malformed, match="jkt" if wrong == {} and name == "cnf" else name):
                 type(message).parse({**payload, name: wrong})
         with pytest.raises(Malformed, match=name):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from protocol import jws, topics
-from protocol.messages import Bye, Candidate
+from protocol.messages import Bye, Candidate, Move
 from protocol.names import Role, device_id
 from provisioning.gateway import MOST_CALLS, MOST_SOCKETS, Gateway, Refusal
 from tests.kit import site
@@ -104,6 +104,54 @@ async def test_a_call_reaches_its_device_and_the_answer_its_caller_alone(gateway
     gateway.received(topics.reply(ME, "gateway"), said)
     assert first.messages()[1:] == [said.decode()]
     assert second.messages()[1:] == []
+
+
+async def test_whoever_moves_gets_the_replies_at_its_new_socket_before_the_old_one_is_known_to_be_dead(
+    gateway: Gateway, broker: Broker
+) -> None:
+    before, after, by = Browser(ME), Browser(ME), caller()
+    assert gateway.open(before)
+    calling = offer(by)
+    await gateway.relay(before, ME, calling)
+    assert gateway.open(after)
+
+    moving = by.sign(Move(sid=sid_of(calling), seq=1, sdp="v=0"))
+    await gateway.relay(after, ME, moving)
+    await gateway.relay(after, ME, candidate(by, sid_of(calling), 2))
+    gateway.received(topics.reply(ME, "gateway"), answer(calling))
+
+    assert len(after.messages()) == 2
+    assert len(before.messages()) == 1
+    assert await refusal(gateway, before, ME, candidate(by, sid_of(calling), 3)) == "forbidden"
+    gateway.close(before)
+    gateway.received(topics.reply(ME, "gateway"), answer(calling))
+    assert len(after.messages()) == 3
+
+
+async def test_whoever_moves_is_known_again_after_its_socket_was_closed(gateway: Gateway, broker: Broker) -> None:
+    before, after, by = Browser(ME), Browser(ME), caller()
+    assert gateway.open(before)
+    calling = offer(by)
+    await gateway.relay(before, ME, calling)
+    gateway.close(before)
+    assert gateway.open(after)
+
+    await gateway.relay(after, ME, by.sign(Move(sid=sid_of(calling), seq=1, sdp="v=0")))
+
+    gateway.received(topics.reply(ME, "gateway"), answer(calling))
+    assert len(after.messages()) == 2
+
+
+async def test_nobody_moves_with_a_camera_that_it_may_not_see(gateway: Gateway, broker: Broker) -> None:
+    browser, stranger, by = Browser(ME), Browser(OTHER), caller()
+    assert gateway.open(browser)
+    assert gateway.open(stranger)
+    calling = offer(by)
+    await gateway.relay(browser, ME, calling)
+    moving = by.sign(Move(sid=sid_of(calling), seq=1, sdp="v=0"))
+
+    assert await refusal(gateway, stranger, ME, moving) == "forbidden"
+    assert await refusal(gateway, stranger, OTHER, moving) == "forbidden"
 
 
 async def test_candidates_and_byes_follow_the_offer_they_belong_to(gateway: Gateway, broker: Broker) -> None:

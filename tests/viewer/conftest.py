@@ -19,7 +19,7 @@ from agent.media.stream import Stream
 from agent.signaling.calls import Calls
 from agent.signaling.gate import Call as AgentCall
 from agent.signaling.gate import Gate
-from agent.webrtc.session import Terms
+from agent.webrtc.session import Move, Terms
 from agent.webrtc.sessions import Sessions
 from protocol import jws
 from protocol.certificates import thumbprint
@@ -101,9 +101,11 @@ class Wire:
         self.broken = asyncio.Event()
         self._inbox: asyncio.Queue[str] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        self.sessions = Sessions(SessionConfig(), stream, now=loop.time, on_change=lambda: None)
+        self.sessions = Sessions(SessionConfig(), {"": stream}, now=loop.time, on_change=lambda: None)
         self.gate = Gate(device=DEVICE, root=trust.tree.root, now=time.time(), random=secrets.token_bytes)
-        self._calls = Calls(device=DEVICE, gate=self.gate, open=self._open, sessions=self.sessions, say=self._say)
+        self._calls = Calls(
+            device=DEVICE, gate=self.gate, open=self._open, move=self._move, sessions=self.sessions, say=self._say
+        )
 
     async def send(self, message: str) -> None:
         self._check()
@@ -118,6 +120,9 @@ class Wire:
         finally:
             message.cancel()
             broken.cancel()
+
+    async def anew(self) -> None:
+        self._check()
 
     def announce(self, **changes: object) -> None:
         self.deliver(signed(self.trust.device, online(**({"challenge": self.gate.challenge} | changes))))
@@ -158,6 +163,10 @@ class Wire:
             playout_delay_ms=0,
         )
         self.sessions.open(terms, answered=answered, found=found, ended=ended)
+
+    def _move(self, sid: str, offer: str, answered: Callable[[str], None], found: Callable[[str, str], None]) -> None:
+        to = Move(offer=offer, key=self.dtls.key, certificate=self.dtls.chain[0])
+        self.sessions.move(sid, to, answered=answered, found=found)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.kit.caller import Caller
 from tests.viewer.conftest import Trust, Wire, within
 from tests.viewer.test_record import probe
 from viewer import watch as watching
-from viewer.errors import Declined, Fault, NoPicture
+from viewer.errors import Declined, Fault, NoPicture, NotVerified
 from viewer.watch import Watch
 
 Make = Callable[..., Watch]
@@ -187,7 +187,10 @@ async def test_a_picture_that_stops_ends_the_call(watch: Make, wire: Wire, monke
     while not watched.figures.frames:
         await asyncio.sleep(0.01)
 
-    watched._receiver._peer.getReceivers()[0]._enabled = False  # what arrives from now on counts for nothing
+    wire.broken.set()
+    receiver = watched._media._carrying
+    assert receiver is not None
+    receiver._peer.getReceivers()[0]._enabled = False  # what arrives from now on counts for nothing
 
     with pytest.raises(NoPicture) as ended:
         await running
@@ -224,7 +227,7 @@ async def test_pictures_that_get_lost_are_asked_for_again_and_leave_no_broken_on
     while watched.figures.frames < 10:
         await asyncio.sleep(0.01)
     # One packet that no resend brings back: its number is taken out behind the decryption.
-    take, dropped = watched._receiver._reassembly.add, []
+    take, dropped = watched._media._reassembly.add, []
 
     def lossy(packet: object, now: float) -> list[object]:
         number = packet.sequence  # type: ignore[attr-defined]
@@ -233,7 +236,7 @@ async def test_pictures_that_get_lost_are_asked_for_again_and_leave_no_broken_on
             return []
         return take(packet, now)  # type: ignore[arg-type, return-value]
 
-    watched._receiver._reassembly.add = lossy  # type: ignore[method-assign, assignment]
+    watched._media._reassembly.add = lossy  # type: ignore[method-assign, assignment]
 
     assert await running == "done"
 
@@ -241,3 +244,74 @@ async def test_pictures_that_get_lost_are_asked_for_again_and_leave_no_broken_on
     read = probe(tmp_path / "out.mp4")
     assert int(read["nb_read_frames"]) == watched.figures.frames
     assert wire.stream.keyframe_causes["pli"] >= 1
+
+
+def cut(watched: Watch) -> None:
+    """Let nothing arrive any more over the connection that brings the pictures."""
+    receiver = watched._media._carrying
+    assert receiver is not None
+    transport = receiver._peer.getReceivers()[0].transport
+
+    async def lost(data: bytes, **_: object) -> None:
+        pass
+
+    transport._handle_rtp_data = transport._handle_rtcp_data = lost
+
+
+async def test_a_session_goes_on_over_another_connection_when_one_falls_silent(
+    watch: Make, wire: Wire, tmp_path: Path
+) -> None:
+    wire.announce()
+    watched = watch(seconds=6.0, record=tmp_path / "out.mp4")
+    running = asyncio.create_task(watched.run())
+    while watched.figures.frames < 10:
+        await asyncio.sleep(0.01)
+    before = watched._media._carrying
+
+    cut(watched)
+
+    assert await running == "done"
+    assert watched._media._carrying is None
+    assert before is not None
+    assert wire.said.count("answer") >= 2
+    assert "bye" not in wire.said[:-1]
+    assert wire.sessions.ended.total() <= 1
+    read = probe(tmp_path / "out.mp4")
+    assert int(read["nb_read_frames"]) == watched.figures.frames
+
+
+async def test_a_viewer_whose_session_ended_while_it_was_away_is_told_so(watch: Make, wire: Wire) -> None:
+    wire.announce()
+    watched = watch()
+    running = asyncio.create_task(watched.run())
+    while not watched.figures.frames:
+        await asyncio.sleep(0.01)
+    wire.after_signing = lambda compact: None  # the bye gets lost
+    cut(watched)
+    (sid,) = wire.sessions._open
+    receiver = watched._media._carrying
+    assert receiver is not None
+    receiver._peer.remove_all_listeners()  # as does the end of the connection
+
+    wire.sessions.end(sid, "privacy")
+    while len(wire.sessions):
+        await asyncio.sleep(0.01)
+    wire.after_signing = lambda compact: compact
+
+    with pytest.raises(Declined) as end:
+        await running
+    assert end.value.reason == "privacy"
+
+
+async def test_an_answer_to_a_move_that_is_not_the_cameras_ends_it(watch: Make, wire: Wire, trust: Trust) -> None:
+    wire.announce()
+    watched = watch()
+    running = asyncio.create_task(watched.run())
+    while not watched.figures.frames:
+        await asyncio.sleep(0.01)
+    wire.signer = trust.other
+    cut(watched)
+
+    with pytest.raises(NotVerified) as end:
+        await running
+    assert end.value.reason == "untrusted-answer"

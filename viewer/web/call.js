@@ -5,6 +5,8 @@ import { MAX_MESSAGE, peek, typOf } from "./jws.js";
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
 const STEADY_MS = 5_000; // a socket that lived for this long starts the backoff anew
+const YOUNG_MS = 1_000; // a socket made so short a time ago is from the present network
+const ANEW_MS = 2_000;
 const MOST_DEVICES = 1_000;
 
 /**
@@ -18,6 +20,7 @@ export class CallSocket extends EventTarget {
   #socket = null;
   #timer = null;
   #waitMs = FIRST_WAIT_MS;
+  #beganMs = 0; // when the present socket was made
   #statuses = new Map(); // the newest of each device on this connection; the service repeats them on the next
 
   constructor(origin) {
@@ -35,6 +38,22 @@ export class CallSocket extends EventTarget {
     clearTimeout(this.#timer);
     this.#timer = null;
     if (!this.#socket) this.#connect();
+  }
+
+  /** Connect once more, from wherever the browser is now; resolves to whether that came about in time. */
+  anew() {
+    if (!this.#socket || performance.now() - this.#beganMs > YOUNG_MS) {
+      clearTimeout(this.#timer);
+      const before = this.#socket;
+      this.#connect();
+      before?.close();
+    }
+    if (this.connected) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const late = AbortSignal.timeout(ANEW_MS);
+      late.addEventListener("abort", () => resolve(false));
+      this.addEventListener("open", () => resolve(true), { once: true, signal: late });
+    });
   }
 
   close() {
@@ -61,11 +80,13 @@ export class CallSocket extends EventTarget {
     const socket = new WebSocket(this.#address);
     let openedMs = Infinity;
     this.#socket = socket;
+    this.#beganMs = performance.now();
     socket.onopen = () => {
       openedMs = performance.now();
+      if (this.#socket !== socket) return;
       this.dispatchEvent(new Event("open"));
     };
-    socket.onmessage = ({ data }) => this.#arrived(data);
+    socket.onmessage = ({ data }) => this.#socket === socket && this.#arrived(data);
     socket.onclose = () => {
       if (this.#socket !== socket) return; // closed by us
       this.#socket = null;

@@ -5,20 +5,24 @@ import { Failure } from "./sentences.js";
 
 const BYE_REASONS = [
   "busy", "expired", "forbidden", "privacy", "codec", "setup-timeout", "revoked", "shutdown", "replaced", "left", "failed",
-  "no-candidate", "relay-refused",
+  "no-camera", "no-candidate", "relay-refused",
 ];
+
+const CAMERA_NAME = /^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/;
 
 const text = (most, least = 1) => (value) =>
   typeof value === "string" && value.length >= least && value.length <= most && value.isWellFormed();
 const integer = (most) => (value) => Number.isInteger(value) && value >= 0 && value <= most;
 const base64url = (length) => (value) => typeof value === "string" && value.length === length && /^[\w-]+$/.test(value);
+const names = (most) => (value) =>
+  Array.isArray(value) && value.length <= most && value.every((name) => typeof name === "string" && CAMERA_NAME.test(name));
 const oneOf = (...allowed) => (value) => allowed.includes(value);
 
-/** What each kind must carry (protocol/messages.py); members that are not known are passed over. */
+/** What each kind must carry (protocol/messages/); members that are not known are passed over. */
 const MEMBERS = {
   status: {
     device: text(26), presence: oneOf("online", "offline"), iat: integer(2 ** 53), challenge: text(64, 0),
-    viewers: integer(1000), camera: text(64, 0), software: text(64, 0),
+    viewers: integer(1000), camera: text(64, 0), cameras: names(4), software: text(64, 0),
   },
   answer: { device: text(26), sid: base64url(22), offer_sha256: base64url(43), sdp: text(32 * 1024), session_s: integer(86_400) },
   candidate: { sid: base64url(22), seq: integer(1_000_000), candidate: text(512, 0), mid: text(32, 0), mline: integer(16) },

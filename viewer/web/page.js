@@ -2,12 +2,12 @@
 
 import { CallSocket } from "./call.js";
 import { Fleet } from "./fleet.js";
-import { showDevices, showFigures, showIdentity, showSource } from "./panels.js";
+import { showChoice, showDevices, showFigures, showIdentity, showSource } from "./panels.js";
 import { sentence } from "./sentences.js";
 import { CamwardViewer, obstacle } from "./viewer.js";
 
 const REFRESH_MS = 500; // however many statuses come, the list is asked for no more often
-const STATES = { calling: "Calling…", connecting: "Connecting…", live: "Live", ended: "Ended" };
+const STATES = { calling: "Calling…", connecting: "Connecting…", live: "Live", reconnecting: "Reconnecting…", ended: "Ended" };
 
 const at = (id) => document.getElementById(id);
 const player = at("player");
@@ -86,24 +86,25 @@ async function heard({ device, message }) {
     const { payload } = await trusted.get(device).believe(message, "status");
     entry.presence = payload.presence;
     showDevices(at("devices"), devices, chosen);
-    if (device === chosen) showSource(at("identity"), payload.camera); // a camera that slept says it once it is awake
+    if (device === chosen && payload.cameras.length === 0) showSource(at("identity"), payload.camera); // a camera that slept says it once it is awake
   } catch {
     refreshSoon();
   }
 }
 
-function choose(id) {
+function choose(id, camera = "") {
   close();
   chosen = id;
   say();
   at("title").textContent = devices.find((device) => device.id === id)?.label || id;
   at("close").hidden = false;
   showDevices(at("devices"), devices, chosen);
-  viewer = new CamwardViewer({ video, device: id, calls });
+  viewer = new CamwardViewer({ video, device: id, camera, calls });
   const started = viewer;
   const on = (type, act) => viewer.addEventListener(type, ({ detail }) => viewer === started && act(detail));
   on("state", ({ state }) => showState(state));
   on("granted", (device) => trusted.set(id, device));
+  on("cameras", ({ names, chosen: shown }) => showChoice(at("which"), names, shown));
   on("identity", (identity) => showIdentity(at("identity"), identity));
   on("figures", (figures) => {
     showFigures(at("figures"), figures);
@@ -129,7 +130,7 @@ function showState(state) {
   at("state").textContent = STATES[state];
   at("hint").textContent = state === "ended" ? "There is no picture." : STATES[state];
   at("retry").hidden = state !== "ended";
-  at("fullscreen").hidden = state !== "live";
+  at("fullscreen").hidden = !["live", "reconnecting"].includes(state);
   if (state === "live" || state === "ended") at("play").hidden = true;
   if (state === "live") say();
 }
@@ -151,7 +152,7 @@ function close() {
   at("title").textContent = "No camera chosen";
   at("hint").textContent = "Choose a camera to see its picture.";
   at("state").textContent = "";
-  for (const id of ["retry", "close", "fullscreen"]) at(id).hidden = true;
+  for (const id of ["retry", "close", "fullscreen", "which"]) at(id).hidden = true;
   showDevices(at("devices"), devices, chosen);
 }
 
@@ -178,6 +179,7 @@ at("sign-out").addEventListener("click", async () => {
   await fleet.signOut().catch(({ code }) => say(code));
   refresh();
 });
+at("camera").addEventListener("change", ({ target }) => choose(chosen, target.value));
 at("devices").addEventListener("click", ({ target }) => {
   const item = target.closest("li[data-device]");
   if (item) choose(item.dataset.device);

@@ -47,6 +47,12 @@ export function showIdentity(panel, identity) {
   panel.hidden = false;
 }
 
+/** Offer the choice between a device's cameras, where there is one; `shown` is the one that is called. */
+export function showChoice(label, names, shown) {
+  label.hidden = names.length < 2;
+  label.querySelector("select").replaceChildren(...names.map((name) => new Option(name, name, name === shown, name === shown)));
+}
+
 /** Show where the picture comes from, as the camera's newest status says it; a panel that shows nothing stays so. */
 export function showSource(panel, camera) {
   const value = panel.querySelector("[data-testid=camera]");

@@ -10,6 +10,7 @@ const LAST_SEQ = 1_000_000; // the bye is signed beforehand, above every candida
 const REPEAT_MS = 500; // an offer that is lost, or comes while a camera is flooded, is sent again; the wait doubles
 const RELAY_REFUSALS = new Set([401, 403, 441]); // RFC 8489, section 14.8; RFC 8656, section 19
 const WITHOUT_RELAY_MS = 4_000; // for a path that needs no relay, after the relay refused
+const GATHER_MS = 300; // whatever is found by then stands in a move itself: it is sent again where it gets lost
 const PATIENCE_MS = 5_000; // for a connection that says "disconnected", and may come back
 
 /**
@@ -28,6 +29,10 @@ export class Peer extends EventTarget {
   #dtls = null;
   #connected = false;
   #over = false;
+  #iceServers = [];
+  #resumes = false;
+  #hushed = false; // another Peer speaks in this session now
+  #described = false; // what was found so far stands in the offer
   #seq = 0;
   #heardSeq = -1;
   #sent = 0;
@@ -42,47 +47,98 @@ export class Peer extends EventTarget {
   #repeating = null;
   #withoutRelay = null; // runs from the moment when a relay refused, until another one serves or there is a path
 
-  /** `send` takes a compact message and says whether it went out. */
-  constructor({ device, key, send }) {
+  /**
+   * `send` takes a compact message and says whether it went out. A Peer that `resumes` another goes on in its session,
+   * and speaks for both.
+   */
+  constructor({ device, key, send, resumes = null }) {
     super();
     this.#device = device;
     this.#key = key;
     this.#send = send;
+    if (!resumes) return;
+    this.sid = resumes.sid;
+    this.#resumes = resumes.#hushed = true;
+    this.#seq = resumes.#seq;
+    this.#heardSeq = resumes.#heardSeq;
+    this.#bye = resumes.#bye;
+    this.#iceServers = resumes.#iceServers;
   }
 
   get stats() {
     return this.#connection.getStats();
   }
 
+  /** How much has come so far, of whatever kind: reports come also without pictures. */
+  get bytesReceived() {
+    return this.#connection.getStats().then((stats) => {
+      let bytes = 0;
+      for (const { type, bytesReceived } of stats.values()) if (type === "transport") bytes += bytesReceived;
+      return bytes;
+    });
+  }
+
   /** Send the offer: `grant` as the fleet gave it, `challenge` of the device's status. Rejects with a Failure. */
-  async call({ grant, caller, iceServers, challenge }) {
+  async call({ grant, caller, iceServers, challenge, camera }) {
     this.#bye = await sign("bye", { sid: this.sid, seq: LAST_SEQ, reason: "left" }, this.#key);
     if (this.#over) return;
-    const connection = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
-    this.#connection = connection;
-    const { receiver } = receiveH264(connection);
-    this.stream.addTrack(receiver.track);
-    connection.onicecandidate = ({ candidate }) => this.#trickle(candidate);
-    connection.onicecandidateerror = ({ errorCode }) => RELAY_REFUSALS.has(errorCode) && this.#turnedAway();
-    connection.onconnectionstatechange = () => this.#moved(connection.connectionState);
+    this.#iceServers = iceServers;
+    const { connection, receiver } = this.#connect();
     const { sdp } = await connection.createOffer();
-    const offer = { device: this.#device.id, sid: this.sid, challenge, grant, sdp, reply: caller, stream: "main" };
+    const offer = { device: this.#device.id, sid: this.sid, challenge, grant, sdp, reply: caller, stream: "main", camera };
     const compact = await sign("offer", offer, this.#key);
     this.#offerHash = await sha256(compact);
     if (this.#over) return;
     if (!this.#send(compact)) throw new Failure("relay-closed");
-    this.#repeat(compact, REPEAT_MS);
+    this.#repeat(compact, REPEAT_MS, 2);
+    this.#described = true;
     await connection.setLocalDescription({ type: "offer", sdp }); // starts gathering: candidates follow the offer
+    this.#listen(receiver);
+  }
+
+  /** Offer another connection in the session that this resumes. */
+  async move() {
+    const { connection, receiver } = this.#connect();
+    await connection.setLocalDescription();
+    this.#listen(receiver);
+    await gathered(connection, GATHER_MS);
+    if (this.#over || this.#hushed) return;
+    const { sdp } = connection.localDescription;
+    this.#described = true;
+    this.#seq += 1;
+    const payload = { sid: this.sid, seq: this.#seq, sdp };
+    this.#outbox = this.#outbox
+      .then(() => sign("move", payload, this.#key))
+      .then(async (compact) => {
+        this.#offerHash = await sha256(compact);
+        if (this.#over || this.#hushed) return;
+        this.#send(compact);
+        this.#repeat(compact, REPEAT_MS, 1);
+      });
+  }
+
+  #connect() {
+    const connection = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: "max-bundle" });
+    this.#connection = connection;
+    const { receiver } = receiveH264(connection);
+    this.stream.addTrack(receiver.track);
+    connection.onicecandidate = ({ candidate }) => this.#described && this.#trickle(candidate);
+    connection.onicecandidateerror = ({ errorCode }) => RELAY_REFUSALS.has(errorCode) && this.#turnedAway();
+    connection.onconnectionstatechange = () => this.#changed(connection.connectionState);
+    return { connection, receiver };
+  }
+
+  #listen(receiver) {
     this.#dtls = receiver.transport;
     if (this.#dtls) this.#dtls.onstatechange = () => this.#transport();
   }
 
-  /** Send the offer until it is answered: a camera takes each only once. */
-  #repeat(compact, waitMs) {
+  /** Send the offer until it is answered: a camera takes each only once. The wait grows each time. */
+  #repeat(compact, waitMs, growth) {
     this.#repeating = setTimeout(() => {
-      if (this.#over || this.verified) return;
+      if (this.#over || this.#hushed || this.verified) return;
       this.#send(compact);
-      this.#repeat(compact, 2 * waitMs);
+      this.#repeat(compact, growth * waitMs, growth);
     }, waitMs);
   }
 
@@ -96,7 +152,7 @@ export class Peer extends EventTarget {
   #follow(kind, payload) {
     this.#outbox = this.#outbox
       .then(() => sign(kind, payload, this.#key))
-      .then((compact) => this.#over || this.#send(compact));
+      .then((compact) => this.#over || this.#hushed || this.#send(compact));
   }
 
   /** Take a peeked message of this sid. */
@@ -113,7 +169,7 @@ export class Peer extends EventTarget {
     clearTimeout(this.#patience);
     clearTimeout(this.#repeating);
     clearTimeout(this.#withoutRelay);
-    if (this.#offerHash) this.#send(this.#bye);
+    if ((this.#offerHash || this.#resumes) && !this.#hushed) this.#send(this.#bye);
     this.#connection?.close();
   }
 
@@ -143,6 +199,7 @@ export class Peer extends EventTarget {
   }
 
   async #answer({ offer_sha256, sdp, session_s: sessionS }, der) {
+    if (this.#resumes && offer_sha256 !== this.#offerHash) return; // to an offer before this one
     if (offer_sha256 !== this.#offerHash) throw new Failure("untrusted-answer", "it answers another offer");
     await demandFingerprint(sdp, der);
     this.verified = { der, fingerprint: await fingerprint(der) };
@@ -192,7 +249,7 @@ export class Peer extends EventTarget {
     this.#follow("candidate", payload);
   }
 
-  async #moved(state) {
+  async #changed(state) {
     clearTimeout(this.#patience);
     if (state === "failed") this.#lost();
     if (state === "disconnected") {
@@ -223,6 +280,14 @@ export class Peer extends EventTarget {
     const forged = !this.#connected && this.#dtls?.state === "failed";
     this.#fail(new Failure(forged ? "wrong-fingerprint" : "ice-failed"));
   }
+}
+
+/** Wait until all candidates are found, or so long. */
+function gathered(connection, withinMs) {
+  return new Promise((resolve) => {
+    setTimeout(resolve, withinMs);
+    connection.addEventListener("icegatheringstatechange", () => connection.iceGatheringState === "complete" && resolve());
+  });
 }
 
 /** SHA-256 of the certificate that the other side showed in DTLS, or null where the browser does not tell. */

@@ -1,7 +1,7 @@
 /** One plain sentence for every code that a refusal or a failure carries. */
 
 const SENTENCES = {
-  // What the device says in a bye (protocol/messages.py, BYE_REASONS).
+  // What the device says in a bye (protocol/messages/calls.py, BYE_REASONS).
   busy: "The camera serves as many viewers as it can already; try again when one of them has left.",
   expired: "The permission for this call has run out; call again to get a new one.",
   forbidden: "You may not watch this camera; ask whoever runs the fleet for access.",
@@ -13,6 +13,7 @@ const SENTENCES = {
   replaced: "A newer call from this browser took the place of this one.",
   left: "The camera ended the call.",
   failed: "The camera ended the call because of a fault of its own; try again, and read its log if that does not help.",
+  "no-camera": "The device has no camera of that name; choose another one.",
   "no-candidate": "The camera finds no network address that it may be reached at; check its network and its relay server.",
   "relay-refused":
     "The relay server does not accept the camera's credential; whoever runs the fleet has to renew it on the camera.",

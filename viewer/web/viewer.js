@@ -6,6 +6,7 @@ import { Device } from "./device.js";
 import { Figures } from "./figures.js";
 import { Fleet } from "./fleet.js";
 import { viewerKey } from "./keys.js";
+import { Mover } from "./moving.js";
 import { Peer } from "./peer.js";
 import { h264Formats } from "./sdp.js";
 import { Failure, sentence } from "./sentences.js";
@@ -16,6 +17,7 @@ const FIGURES_MS = 1_000;
 const STEADY_MS = 10_000; // a picture that stood for this long has earned another call of its own
 const RENEW_AT = 2 / 3; // of a session's life; a try that fails is followed by another at 2/3 of what is left
 const RENEW_MS = 1_000; // not more often than that
+const PATH = new Set(["ice-failed", "left"]); // ends of a connection which are not the session's
 const CALLED_AGAIN = new Set(["expired", "ice-failed", "relay-closed"]);
 
 /** The code of what keeps this browser or page from showing any camera, or null. */
@@ -28,7 +30,8 @@ export function obstacle() {
 /**
  * Shows one device in one <video>. Events, each with a `detail`:
  *
- * - `state` {state}: calling, connecting, live, ended
+ * - `state` {state}: calling, connecting, live, reconnecting (the last picture stays while the session moves), ended
+ * - `cameras` {names, chosen}: what the device has, where it is more than one, and which of them is called
  * - `granted`: the Device of the new grant, whose `believe` verifies what it says
  * - `identity` {device, label, camera, software, subject, notAfter, fingerprint, dtlsFingerprint, origin}: verified, in DTLS too
  * - `figures` {width, height, fps, bitrateBps, roundTripMs, latencyMs, latencyWithinMs, packetsLost, framesDecoded,
@@ -39,6 +42,7 @@ export function obstacle() {
 export class CamwardViewer extends EventTarget {
   #video;
   #device;
+  #camera;
   #fleet;
   #calls;
   #ownCalls;
@@ -49,17 +53,22 @@ export class CamwardViewer extends EventTarget {
   #liveMs = 0;
   #firstPictureMs = null;
   #peer = null;
+  #mover = null;
   #challenge = "";
   #deadline = null;
   #looking = null;
   #renewing = null;
   #listening = null;
 
-  /** `calls` is a CallSocket to share; without one the viewer opens its own while it runs. */
-  constructor({ video, device, origin = location.origin, fetch = undefined, calls = undefined }) {
+  /**
+   * `camera` names one of the device's, where it has several; without it that is the first. `calls` is a CallSocket to
+   * share; without one the viewer opens its own while it runs.
+   */
+  constructor({ video, device, camera = "", origin = location.origin, fetch = undefined, calls = undefined }) {
     super();
     this.#video = video;
     this.#device = device;
+    this.#camera = camera;
     this.#fleet = new Fleet(origin, fetch);
     this.#ownCalls = !calls;
     this.#calls = calls ?? new CallSocket(origin);
@@ -81,7 +90,21 @@ export class CamwardViewer extends EventTarget {
     this.#calls.addEventListener("message", ({ detail }) => this.#message(detail), { signal });
     this.#calls.addEventListener("refused", ({ detail }) => this.#refused(detail), { signal });
     this.#calls.addEventListener("closed", () => this.#relayClosed(), { signal });
+    globalThis.addEventListener("online", () => this.#mover?.elsewhere(), { signal });
+    this.#watchNetwork(signal);
     this.#call("");
+  }
+
+  /** A browser that knows what kind of network it is in says when that changes: Wi-Fi, or a phone's. */
+  #watchNetwork(signal) {
+    const { connection } = navigator;
+    let known = connection?.type;
+    const look = () => {
+      if (connection.type === known) return; // its estimates change all the time
+      known = connection.type;
+      this.#mover?.elsewhere();
+    };
+    connection?.addEventListener("change", look, { signal });
   }
 
   /** Say bye and show nothing more. Harmless when stopped. */
@@ -119,16 +142,24 @@ export class CamwardViewer extends EventTarget {
       const status = await newestStatus(this.#calls, device, staleChallenge);
       if (attempt !== this.#attempt) return;
       this.#challenge = status.challenge;
-      const peer = new Peer({ device, key, send: (message) => this.#calls.send(device.id, message) });
+      this.#tell("cameras", { names: status.cameras, chosen: this.#camera || (status.cameras[0] ?? "") });
+      const send = (message) => this.#calls.send(device.id, message);
+      const peer = new Peer({ device, key, send });
       this.#peer = peer;
+      this.#mover = new Mover({
+        make: (resumes) => new Peer({ device, key, send, resumes }),
+        anew: () => this.#calls.anew(),
+        onSilent: () => this.#enter("reconnecting"),
+        onMoved: (next) => this.#moved(next),
+        onLost: (failure) => this.#fail(failure),
+      });
       peer.addEventListener("answered", ({ detail }) => {
-        this.#renewLater(peer, key.jwk, 1000 * detail.sessionS, performance.now() + 1000 * detail.sessionS);
+        this.#renewLater(attempt, key.jwk, 1000 * detail.sessionS, performance.now() + 1000 * detail.sessionS);
         this.#enter("connecting");
       });
-      peer.addEventListener("interrupted", () => this.#enter("connecting"));
-      peer.addEventListener("connected", () => this.#show(peer, device, status));
-      peer.addEventListener("over", ({ detail }) => this.#fail(detail));
-      await peer.call({ grant, caller, iceServers, challenge: status.challenge });
+      this.#heed(peer);
+      peer.addEventListener("connected", () => this.#video.srcObject ?? this.#show(peer, device, status));
+      await peer.call({ grant, caller, iceServers, challenge: status.challenge, camera: this.#camera });
     } catch (error) {
       if (attempt !== this.#attempt) return;
       this.#fail(error instanceof Failure ? error : new Failure("fault", error.message, { cause: error }));
@@ -136,17 +167,17 @@ export class CamwardViewer extends EventTarget {
   }
 
   /** Ask for a fresh grant in time, so that the session goes on; without one it ends when its grant says. */
-  #renewLater(peer, jwk, sessionMs, endsMs) {
+  #renewLater(attempt, jwk, sessionMs, endsMs) {
     this.#renewing = setTimeout(async () => {
       let ends = endsMs;
       try {
         const { grant } = await this.#fleet.grant(this.#device, jwk);
-        if (peer === this.#peer) peer.renew(grant);
+        if (attempt === this.#attempt) (this.#mover.speaker ?? this.#peer).renew(grant);
         ends = performance.now() + sessionMs;
       } catch (error) {
         console.warn("camward: not renewed yet", error.message);
       }
-      if (peer === this.#peer) this.#renewLater(peer, jwk, sessionMs, ends);
+      if (attempt === this.#attempt) this.#renewLater(attempt, jwk, sessionMs, ends);
     }, Math.max(RENEW_MS, (endsMs - performance.now()) * RENEW_AT));
   }
 
@@ -157,12 +188,13 @@ export class CamwardViewer extends EventTarget {
   }
 
   #message({ device, message }) {
-    if (device === this.#device && this.#peer && message.payload.sid === this.#peer.sid) this.#peer.receive(message);
+    const peer = this.#mover?.speaker ?? this.#peer;
+    if (device === this.#device && peer && message.payload.sid === peer.sid) peer.receive(message);
   }
 
   /** The service could not pass something on; a picture that stands does not need it, but for a camera that was put out. */
   #refused({ device, code }) {
-    const ends = this.#state !== "live" || code === "revoked";
+    const ends = !["live", "reconnecting"].includes(this.#state) || code === "revoked";
     if (device === this.#device && this.#peer && ends) this.#fail(new Failure(code));
   }
 
@@ -171,15 +203,43 @@ export class CamwardViewer extends EventTarget {
   }
 
   #show(peer, device, status) {
-    if (this.#video.srcObject === peer.stream) return this.#live(); // it was interrupted, and is back
     this.#enter("connecting");
     const { der, fingerprint } = peer.verified;
     this.#tell("identity", {
-      device: device.id, label: device.label, camera: status.camera, software: status.software,
+      device: device.id, label: device.label, camera: this.#camera || status.camera, software: status.software,
       ...certificate(der), fingerprint, dtlsFingerprint: peer.dtlsFingerprint, origin: this.#fleet.origin,
     });
     Object.assign(this.#video, { muted: true, playsInline: true, autoplay: true, srcObject: peer.stream });
     this.play();
+    this.#look(peer);
+  }
+
+  /** The session goes on over this connection. The last picture of the other one stays until its first is there. */
+  #moved(peer) {
+    const before = this.#peer;
+    this.#peer = peer;
+    const shown = this.#video.srcObject;
+    const tracks = shown.getTracks();
+    for (const track of peer.stream.getTracks()) shown.addTrack(track);
+    for (const track of tracks) shown.removeTrack(track);
+    before.close();
+    this.#heed(peer);
+    this.#look(peer);
+    this.play();
+  }
+
+  #heed(peer) {
+    peer.addEventListener("interrupted", () => peer === this.#peer && !this.#mover.moving && this.#mover.elsewhere());
+    peer.addEventListener("over", ({ detail }) => {
+      if (peer !== this.#peer) return;
+      if (this.#mover.moving && PATH.has(detail.code)) return; // the other one decides
+      this.#fail(detail);
+    });
+  }
+
+  #look(peer) {
+    this.#mover.follow(peer);
+    clearInterval(this.#looking);
     const figures = new Figures(this.#video);
     this.#looking = setInterval(() => this.#measure(peer, figures), FIGURES_MS);
   }
@@ -205,7 +265,8 @@ export class CamwardViewer extends EventTarget {
   }
 
   #fail(failure) {
-    if (this.#state === "live" && performance.now() - this.#liveMs > STEADY_MS) this.#callsLeft = 1;
+    const stood = ["live", "reconnecting"].includes(this.#state);
+    if (stood && performance.now() - this.#liveMs > STEADY_MS) this.#callsLeft = 1;
     const stale = failure.code === "expired" && !this.#peer?.verified ? this.#challenge : "";
     this.#drop();
     const again = CALLED_AGAIN.has(failure.code) && this.#callsLeft > 0;
@@ -222,8 +283,9 @@ export class CamwardViewer extends EventTarget {
     clearTimeout(this.#deadline);
     clearInterval(this.#looking);
     clearTimeout(this.#renewing);
+    this.#mover?.stop();
     this.#peer?.close();
-    this.#peer = null;
+    this.#mover = this.#peer = null;
     this.#video.srcObject = null;
   }
 

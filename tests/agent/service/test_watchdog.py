@@ -34,7 +34,7 @@ async def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 @contextlib.asynccontextmanager
 async def feeding(camera: Camera) -> AsyncIterator[None]:
-    task = asyncio.create_task(feed(camera.progress(), 0.01), name="watchdog")
+    task = asyncio.create_task(feed([camera.progress()], 0.01), name="watchdog")
     try:
         yield
     finally:

@@ -18,9 +18,6 @@ DEVICE = device_id(bytes(16))
 class Nobody:
     """Sessions of which none is open."""
 
-    def viewer_of(self, sid: str) -> str | None:
-        return None
-
     def add_candidate(self, sid: str, candidate: str) -> None:
         raise AssertionError
 
@@ -45,7 +42,12 @@ def test_candidates_follow_the_answer_under_numbers_that_rise_for_each_call_and_
         ended("left")
 
     calls = Calls(
-        device=DEVICE, gate=gate, open=serve, sessions=Nobody(), say=lambda who, what: said.append((who, what))
+        device=DEVICE,
+        gate=gate,
+        open=serve,
+        move=lambda *_: None,
+        sessions=Nobody(),
+        say=lambda who, what: said.append((who, what)),
     )
     for _ in range(2):
         calls.receive(caller.offer(challenge=gate.challenge, grant=caller.grant(time.time())).encode())

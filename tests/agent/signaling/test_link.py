@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,18 +15,21 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from paho.mqtt.client import MQTTMessage
 
 from agent.config import BrokerConfig
-from agent.signaling.link import _QUEUED, Link, Presence
+from agent.signaling import link as linking
+from agent.signaling.link import _QUEUED, _UNCONFIRMED, Link, Presence
 from agent.tasks import end
 from protocol import topics
 from protocol.jws import MAX_MESSAGE
 from protocol.names import Role, device_id
 from provisioning.broker_files import write_broker_files
-from tests.kit.brokers import make_fleet, mosquitto, started
+from provisioning.tls import broker_context
+from tests.kit.brokers import RunningBroker, make_fleet, mosquitto, next_message, started
 from tests.kit.caller import TrustTree
 from tests.kit.lag import lag_of_the_loop
 from tests.kit.pki import issue_leaf, utc_now
 
 DEVICE = device_id(bytes(16))
+PUBACK = 0x40  # MQTT 5, section 2.1.2
 
 
 @pytest.fixture
@@ -130,6 +135,68 @@ async def test_a_broker_without_a_limit_of_its_own_keeps_longer_messages_than_th
         await end(task)
 
 
+@pytest.mark.broker
+async def test_an_answer_waits_for_no_confirmation_of_the_one_before(tmp_path: Path) -> None:
+    fleet = make_fleet(tmp_path / "fleet")
+    device, up = issue_leaf(fleet, Role.DEVICE, DEVICE), asyncio.Event()
+    async with (
+        mosquitto(fleet, apps=["phone"]) as broker,
+        unconfirming(broker, device.path) as port,
+        broker.client(Role.APP, "phone") as phone,
+        asyncio.timeout(30),
+    ):
+        await phone.subscribe(topics.every_reply("phone"), qos=1)
+        link = Link(
+            BrokerConfig(host="localhost", port=port),
+            device=DEVICE,
+            root=fleet.directory / "root.pem",
+            presence=Presence(online=lambda: "online", offline=lambda: "offline"),
+            receive=lambda payload: None,
+            on_state=lambda connected: up.set() if connected else None,
+        )
+        task = asyncio.create_task(link.run(lambda: device.path))
+        await up.wait()
+
+        for number in range(2 * _UNCONFIRMED):
+            link.reply("phone", str(number))
+
+        heard = [(await next_message(phone))[1] for _ in range(_UNCONFIRMED)]
+        assert heard == [str(number).encode() for number in range(_UNCONFIRMED)]
+        assert (link._out.qsize(), link.dropped) == (_UNCONFIRMED, 0)
+        await end(task)
+
+
+@contextlib.asynccontextmanager
+async def unconfirming(broker: RunningBroker, device: Path) -> AsyncIterator[int]:
+    """Stand before the broker, for one device, and keep back each PUBACK but the first. Gives the port."""
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        context = ssl.create_default_context(cafile=broker.fleet.directory / "root.pem")
+        context.load_cert_chain(device)
+        up, down = await asyncio.open_connection("localhost", broker.fleet.ports.broker, ssl=context)
+        back = asyncio.create_task(hold_back(up, writer))
+        while said := await reader.read(4096):
+            down.write(said)
+        back.cancel()
+        down.close()
+        writer.close()
+
+    async def hold_back(up: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        confirmed = False
+        while True:
+            head = await up.readexactly(2)  # a packet's kind, and its length: nothing here is longer than 127 bytes
+            packet = head + await up.readexactly(head[1])
+            if head[0] == PUBACK and confirmed:
+                continue
+            confirmed |= head[0] == PUBACK
+            writer.write(packet)
+
+    context = broker_context(broker.fleet, utc_now())
+    server = await asyncio.start_server(pass_on, "127.0.0.1", 0, ssl=context)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
 @pytest.mark.alone
 async def test_a_broker_that_stalls_tls_does_not_stall_the_loop(
     identity: tuple[Path, Path], silent_broker: tuple[int, asyncio.Event]
@@ -159,6 +226,29 @@ async def test_a_broker_that_is_not_there_is_named_once_and_tried_again(
     warnings = [record.getMessage() for record in caplog.records if record.name == "agent.signaling.link"]
     assert len(warnings) == 1
     assert f"127.0.0.1:{unused_tcp_port}" in warnings[0]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_network_that_is_back_is_tried_at_once(
+    identity: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    monkeypatch.setattr(linking, "_FIRST_RETRY_S", 600.0)
+    root, operational = identity
+    tries = asyncio.Queue[None]()
+
+    def credentials() -> Path:
+        tries.put_nowait(None)
+        return operational
+
+    link = link_to(unused_tcp_port, root)
+    task = asyncio.create_task(link.run(credentials))
+    for _ in range(3):
+        async with asyncio.timeout(20):
+            await tries.get()
+        link.reconnect()
+
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

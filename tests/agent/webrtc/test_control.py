@@ -121,7 +121,7 @@ async def test_a_viewer_without_the_scope_sees_the_picture_and_gets_no_channel(h
     answer = await call.answer
 
     assert "m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n" in answer
-    assert house.session("a")._peer.sctp is None
+    assert house.session("a")._connection._peer.sctp is None
 
 
 async def test_a_channel_of_another_name_is_closed(house: House) -> None:
@@ -174,7 +174,7 @@ async def test_a_viewer_who_misuses_the_channel_ends_its_own_session_alone(house
     other = await house.watch("b")
     call = await opened(house)
     await says(call.watcher, DESCRIBE)
-    sctp = house.session("a")._peer.sctp
+    sctp = house.session("a")._connection._peer.sctp
 
     with contextlib.suppress(ConnectionError):  # it may be over before all of it is said
         await misuse(sctp_of(call))

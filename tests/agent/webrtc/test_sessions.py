@@ -39,7 +39,7 @@ async def test_a_viewer_whose_connection_ends_is_told_apart_from_one_that_is_end
     house.sessions.end("a", "privacy")
 
     assert await call.ended == "privacy"
-    assert house.sessions.viewer_of("a") is None
+    assert len(house.sessions) == 0
 
 
 async def test_a_caller_who_never_connects_is_let_go(house: House, stream: Stream) -> None:
@@ -150,7 +150,7 @@ async def test_a_sid_that_is_taken_opens_no_second_session_and_leaves_the_first_
 
     with pytest.raises(Refused):
         await house.call("a", viewer="you")
-    assert house.sessions.viewer_of("a") == "me"
+    assert house.session("a").terms.viewer == "me"
     await first.watcher.see(5)
 
 

@@ -17,7 +17,7 @@ def _take(case: bytes) -> None:
 TARGET = Target(
     take=_take,
     refusals=(ValueError, IndexError, AssertionError),  # what `Session` takes for a candidate that is none
-    most_bytes=512,  # the cap of protocol/messages.py
+    most_bytes=512,  # the cap of protocol/messages/calls.py
     tokens=(
         b" typ ",
         b" host",

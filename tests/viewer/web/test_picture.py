@@ -179,14 +179,46 @@ async def test_a_camera_that_ends_a_running_call_leaves_a_sentence_and_a_way_bac
     await expect(world.page.locator("#state")).to_have_text("Live")
 
 
-async def test_a_camera_that_vanishes_in_the_middle_is_called_once_more(world):
+async def test_a_session_that_falls_silent_goes_on_over_another_connection(world):
     await world.sign_in()
     await world.see(world.porch)
+    await world.decodes_more()
     await world.porch.vanish()
-    await expect(world.page.locator("#state")).to_have_text("Connecting\u2026", timeout=20_000)
+    await expect(world.page.locator("#state")).to_have_text("Reconnecting\u2026", timeout=20_000)
+    await expect(world.page.locator("#cover")).to_be_hidden()
     await expect(world.page.locator("#state")).to_have_text("Live", timeout=20_000)
+    await world.decodes_more()
+    (offer,) = world.porch.offers
+    assert {move.sid for move in world.porch.moves} == {offer.sid}
+    assert world.porch.byes == []
+    await world.page.locator("#close").click()
+    async with asyncio.timeout(10), world.porch.heard:
+        await world.porch.heard.wait_for(lambda: [bye.sid for bye in world.porch.byes] == [offer.sid])
+
+
+async def test_a_camera_that_has_forgotten_the_session_is_called_once_more(world):
+    await world.sign_in()
+    await world.see(world.porch)
+    world.porch.moving = False
+    await world.porch.vanish()
+    await expect(world.page.locator("#state")).to_have_text("Reconnecting\u2026", timeout=20_000)
+    await expect(world.page.locator("#state")).to_have_text("Live", timeout=30_000)
     assert len(world.porch.offers) == 2
     await world.decodes_more()
+
+
+async def test_a_session_that_ended_while_the_page_was_away_is_said_to_have_ended(world):
+    await world.sign_in()
+    await world.see(world.porch)
+    world.porch.moving = False
+    await world.porch.vanish()
+    async with asyncio.timeout(20), world.porch.heard:
+        await world.porch.heard.wait_for(lambda: bool(world.porch.moves))
+    (socket,) = world.fleet.sockets
+    await world.porch.bye(
+        world.porch.offers[0].sid, "privacy", lambda message: world.fleet._tell(socket, world.porch, message)
+    )
+    await world.message("privacy")
 
 
 async def test_a_camera_whose_picture_stops_is_said_to_stand_still_and_stays_on(world):
