@@ -16,7 +16,7 @@ from tests.guest import vivid
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
 
-# Y, Cb, Cr of BT.601 in limited range; vivid's grey is the luma of Rec. 709 in full range (54), which becomes limited here.
+# Y, Cb, Cr of BT.601 in limited range. vivid's grey is Rec. 709's luma in full range, 54, which becomes limited here.
 RED = (82, 90, 240)
 GREY_OF_RED = (62, 128, 128)
 
