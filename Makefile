@@ -34,7 +34,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	$(PYTEST) -n 2 --dist loadgroup -m 'not alone and not fresh and not board and not tls $(BUT)' $(TESTS) || $(AGAIN)
-	$(PYTEST) -m 'alone and not board' || $(AGAIN)
+	$(PYTEST) -m alone || $(AGAIN)
 
 fresh: $(VENV)/.test
 	command -v debootstrap >/dev/null || { apt-get update --quiet=2 && apt-get install --quiet=2 --yes debootstrap; }
