@@ -56,6 +56,10 @@ class Picamera:
             return
         try:
             self._open_and_serve(emit)
+        except (RuntimeError, OSError) as error:  # libcamera's and the kernel's way to say that a device went away
+            raise TemporaryCaptureError(
+                f"{self._found} failed ({error}): check its cable; `dmesg` may say more"
+            ) from error
         finally:
             self._offered = {}
             # picamera2's objects refer to each other, and buffers of many megabytes hang on them.
@@ -104,7 +108,12 @@ class Picamera:
                 self._serve(camera, encodes, emit)
 
     def _serve(self, camera: Any, encodes: Encodes, emit: Callable[[AccessUnit], None]) -> None:
-        camera.start(show_preview=None)  # no event loop of picamera2's own
+        try:
+            camera.start(show_preview=None)  # no event loop of picamera2's own
+        except RuntimeError:
+            # picamera2 takes it for not started, and libcamera for running: it could never be closed.
+            camera.camera.stop()
+            raise
         heard_at = time.monotonic()
         while not self._stopped.is_set():
             ready, _, _ = select.select([camera.notifyme_r, *encodes.wakes], [], [], _POLL_S)

@@ -7,10 +7,10 @@ here=$(dirname "$0")
 tree=$1
 packages=ca-certificates,gcc,libc6-dev,python3-dev,python3-venv,python3-libcamera,libcamera-tools,python3-prctl,python3-numpy,python3-av
 
-if [ ! -e "$tree/.bootstrapped" ]; then
+if [ "$(cat "$tree/.bootstrapped" 2>/dev/null)" != "$packages" ]; then
     rm -rf "$tree"
     debootstrap --variant=minbase --include="$packages" trixie "$tree"
-    touch "$tree/.bootstrapped"
+    echo "$packages" >"$tree/.bootstrapped"
 fi
 install -D -m 644 "$here/virtual.yaml" "$tree/usr/share/libcamera/pipeline/virtual/virtual.yaml"
 gcc -O1 -Wall -Wextra -Werror -shared -fPIC -o "$tree/dmabuf_shim.so" "$here/dmabuf_shim.c" -ldl

@@ -19,6 +19,9 @@ FPS = 30
 stalled: set[str] = set()
 """The Ids of cameras that fill no buffer as long as they stand here, as one whose cable came loose."""
 
+gone: set[str] = set()
+"""The Ids of cameras that take no request any more, as one whose driver went away."""
+
 
 def apply() -> None:
     """Make picamera2 fit for the virtual cameras. Once, before anything else imports it."""
@@ -76,6 +79,8 @@ class _Pace:
         threading.Thread(target=self._body, name="pace", daemon=True).start()
 
     def queue_request(self, camera: Any, request: Any) -> None:
+        if camera.id in gone:
+            raise RuntimeError("Failed to queue request: No such device")
         now = time.monotonic()
         with self._changed:
             due = self._due[camera.id] = max(self._due.get(camera.id, 0) + 1 / FPS, now)

@@ -1,4 +1,4 @@
-"""Settings to libcamera's controls, on what picamera2 lists for a camera with everything (imx708 on a Pi 5)."""
+"""Settings to libcamera's controls, on a camera with everything: as picamera2 lists one, recorded on no board yet."""
 
 from __future__ import annotations
 

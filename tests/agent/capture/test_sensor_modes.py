@@ -1,4 +1,8 @@
-"""The choice of a sensor's mode, on what picamera2 lists for known sensors."""
+"""The choice of a sensor's mode, on what known sensors have.
+
+imx219 is a list that a user of picamera2 got (raspberrypi/picamera2#683), imx477 after raspberrypi/rpicam-apps#312 and
+raspberrypi/linux#6208. ov5647 and imx708 are written down from what is known of them, and recorded on no board yet.
+"""
 
 from __future__ import annotations
 
