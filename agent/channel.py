@@ -42,7 +42,7 @@ class Channel:
             "main": Stream("main", ask=lambda: self.camera.request_keyframe("main"), sent=sent, origin=origin),
             "sub": Stream("sub", ask=lambda: self.camera.request_keyframe("sub"), sent=sent, origin=origin),
         }
-        self.camera: Final = Camera(config, Choice(config), self.streams, on_state=self._changed)
+        self.camera: Final = Camera(config, Choice(config), self.streams, is_only=not name, on_state=self._changed)
 
     @property
     def what(self) -> str:

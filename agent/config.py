@@ -69,9 +69,11 @@ def _source(value: str) -> bool:
 def _rtsp(value: str) -> bool:
     try:
         address = urlsplit(value)
-        return bool(address.hostname) and (address.port is None or address.port > 0)
+        if address.hostname and (address.port is None or address.port > 0):
+            return True
     except ValueError:  # a port that is none, or an IPv6 address that is none
-        return False
+        pass
+    raise ConfigError("an rtsp:// source is rtsp://HOST/PATH or rtsp://HOST:PORT/PATH")  # a path may be a login, too
 
 
 def _pin(value: int | None) -> bool:

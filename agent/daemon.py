@@ -243,9 +243,7 @@ class Daemon:
             self._keeper.connected()
 
     def _on_network(self, gone: frozenset[str]) -> None:
-        # A connection from an address that is gone hangs until its keepalive says so. Viewers find out by themselves.
-        if gone or not self._link.connected:
-            self._link.reconnect()
+        self._link.network_changed(gone)  # viewers find out by themselves
 
     async def _keep_challenge(self) -> None:
         while True:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from agent.capture.run import Run
-from agent.capture.source import PermanentCaptureError, Source, TemporaryCaptureError
+from agent.capture.source import HungCaptureError, PermanentCaptureError, Source, TemporaryCaptureError
 from agent.config import CameraConfig
 from agent.media.access_unit import AccessUnit, StreamName
 from agent.media.stream import Stream
@@ -23,6 +23,9 @@ State = Literal["asleep", "starting", "streaming", "waiting", "privacy"]
 
 STOP_S = 5.0
 """A source that is still running so long after its stop hangs in a driver; only a new process helps."""
+
+PERMANENT_S = 300.0
+"""Some IP cameras lock out who shows a wrong login a few times."""
 
 _BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 30.0
@@ -42,6 +45,7 @@ class Camera:
         make: Callable[[], tuple[Source, str]],
         streams: Mapping[StreamName, Stream],
         *,
+        is_only: bool = True,
         on_state: Callable[[State], None] = lambda state: None,
     ) -> None:
         self.state: State = "asleep"
@@ -53,6 +57,7 @@ class Camera:
         self._make = make
         self._streams = streams
         self._timeline = Timeline()
+        self._is_only = is_only
         self._on_state = on_state
         self._changed = asyncio.Event()
         self._run: Run | None = None
@@ -72,7 +77,10 @@ class Camera:
         return self._dropped + (self._run.dropped if self._run else 0)
 
     async def run(self) -> None:
-        """Serve until cancelled. Errors: PermanentCaptureError, and whatever a source breaks with."""
+        """Serve until cancelled. Errors: PermanentCaptureError, and whatever a source breaks with.
+
+        Beside other cameras, one with a permanent fault is tried again after PERMANENT_S, and is not the others' end.
+        """
         try:
             while True:
                 await self._until_wanted()
@@ -81,6 +89,11 @@ class Camera:
                 except TemporaryCaptureError as error:
                     self._change("waiting", str(error))
                     await self._back_off()
+                except PermanentCaptureError as error:
+                    if self._is_only or isinstance(error, HungCaptureError):
+                        raise
+                    self._change("waiting", str(error))
+                    await self._rest()
         finally:
             self._change("asleep")
 
@@ -153,7 +166,7 @@ class Camera:
             self._dropped += run.dropped
             self._run = None
         if not ended:
-            raise PermanentCaptureError(f"{run.about} did not stop within {STOP_S:g} s; start the agent again")
+            raise HungCaptureError(f"{run.about} did not stop within {STOP_S:g} s; start the agent again")
         if run.error is not None and (by_itself or not isinstance(run.error, TemporaryCaptureError)):
             raise run.error
         if by_itself:
@@ -164,6 +177,13 @@ class Camera:
         longest_s = min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2 ** (self._failures - 1))
         until = time.monotonic() + longest_s * random.uniform(0.5, 1)  # noqa: S311 - spreads tries, keeps no secret
         while not self._plugged_in and self._wanted_s() != 0 and (left_s := until - time.monotonic()) > 0:
+            await self._until_changed(left_s)
+        self._plugged_in = False
+
+    async def _rest(self) -> None:
+        """Wait PERMANENT_S, whoever comes and goes meanwhile."""
+        until = time.monotonic() + PERMANENT_S
+        while not self._plugged_in and (left_s := until - time.monotonic()) > 0:
             await self._until_changed(left_s)
         self._plugged_in = False
 

@@ -32,7 +32,7 @@ class Decoder:
         if self._mjpeg is not None:
             try:
                 decoded = self._mjpeg.decode(av.Packet(bytes(data)))
-            except av.InvalidDataError:
+            except av.FFmpegError:  # whatever it takes a damaged header for
                 return
             for frame in decoded:
                 yield self._reformatter.reformat(frame, format="yuv420p")

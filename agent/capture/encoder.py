@@ -103,12 +103,14 @@ class Encoder:
         self._bitrate_bps = bitrate_bps
 
     def _context_for(self, frame: av.VideoFrame) -> av.VideoCodecContext:
-        context, bitrate_bps = self._context, self._bitrate_bps
-        if context is None or (context.bit_rate != bitrate_bps and not self._follows(bitrate_bps)):
-            context = self._context = self._open(frame, bitrate_bps)
-        if context.bit_rate != bitrate_bps:
-            context.bit_rate = bitrate_bps
-        return context
+        bitrate_bps = self._bitrate_bps
+        if self._context is not None and self._context.bit_rate != bitrate_bps and not self._follows(bitrate_bps):
+            self._context = None  # no other name holds it: a V4L2 encoder is closed before it is opened again
+        if self._context is None:
+            self._context = self._open(frame, bitrate_bps)
+        if self._context.bit_rate != bitrate_bps:
+            self._context.bit_rate = bitrate_bps
+        return self._context
 
     def _follows(self, bitrate_bps: int) -> bool:
         """Say whether the open context takes a new bitrate; else a fresh one takes over, with a keyframe."""
@@ -116,7 +118,6 @@ class Encoder:
         return self.codec == "libx264" and bitrate_bps <= self._ceiling_bps
 
     def _open(self, frame: av.VideoFrame, bitrate_bps: int) -> av.VideoCodecContext:
-        self._context = None  # a V4L2 encoder has to be closed before it can be opened again
         refusals: dict[str, None] = {}  # in order, each once
         for codec, pixels in [(name, pixels) for name in self._codecs for pixels in _formats(name, frame)]:
             # Opened for the most that is configured, so that going down and up again never needs a fresh context.

@@ -5,7 +5,11 @@ FFmpeg's errors quote the address with the password in it, so no error of it is 
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import ipaddress
+import queue
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +26,7 @@ from agent.media.access_unit import AccessUnit, StreamName
 from agent.secret_file import secrets_in
 
 # FFmpeg looks at the time while it waits, and at nothing else: a stopped run ends with the next picture, or then.
+_LOOKUP_S = 2.0
 _OPEN_S, _STALL_S = 2.0, 2.0  # each may pass twice: to connect and to look at the stream; to flush and to give up
 # Cameras that save bits make a keyframe every twelve seconds or so; one that makes none at all cannot be watched.
 _LONGEST_WITHOUT_IDR_S = 20.0
@@ -45,8 +50,8 @@ class Rtsp:
     def __init__(self, config: CameraConfig) -> None:
         """Nothing is opened yet."""
         self._address = urlsplit(config.source)
-        # For the owner's log; viewers are told `name`, which has no address. Some makes want a login in the query.
-        self._shown = f"rtsp {self._address.hostname}{self._address.path}"
+        # For the owner's log: without the path, which may be a login. Viewers are told `name`, without the host too.
+        self._shown = f"rtsp {self._address.hostname}"
         self._login_file = config.rtsp_login
         self.name = "rtsp, as it is"
         self._stopped = threading.Event()
@@ -115,8 +120,11 @@ class Rtsp:
                 )
 
     def _url(self) -> str:
+        host = looked_up(self._address.hostname or "", _LOOKUP_S)
+        at = f"[{host}]" if ":" in host else host
+        netloc = at if self._address.port is None else f"{at}:{self._address.port}"
         if self._login_file is None:
-            return self._address.geturl()
+            return self._address._replace(netloc=netloc).geturl()
         try:
             match secrets_in(self._login_file):
                 case {"username": str(username), "password": str(password), **others} if not others:
@@ -125,7 +133,7 @@ class Rtsp:
                     raise PermanentCaptureError(f"{self._login_file} holds username and password, and nothing else")
         except (OSError, ValueError) as error:
             raise PermanentCaptureError(f"camera.rtsp_login: {error}") from error
-        return self._address._replace(netloc=f"{login}@{self._address.netloc}").geturl()
+        return self._address._replace(netloc=f"{login}@{netloc}").geturl()
 
     def _fault(self, error: av.FFmpegError | OSError) -> CaptureError:
         if isinstance(error, (av.HTTPUnauthorizedError, av.HTTPForbiddenError)):
@@ -139,7 +147,34 @@ class Rtsp:
         elif isinstance(error, av.ExitError):
             why = "the camera says nothing; is it on, and its address right?"
         elif error.errno == errno.EIO:
-            why = "no such host, or it ended the connection; is the camera on, and its address right?"
+            why = "it ended the connection; is the camera on, and its address right?"
         else:
             why = f"{error.strerror}; is the camera on, and its address right?"
         return TemporaryCaptureError(f"{self._shown}: {why}")
+
+
+def looked_up(host: str, within_s: float) -> str:
+    """Find a host's address, an IPv4 one where it has any. Errors: TemporaryCaptureError.
+
+    Left to FFmpeg, a name server that is silent would hold it up for as long as it likes.
+    """
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(host))
+    found: queue.SimpleQueue[list[str] | None] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            found.put(None)
+        else:
+            found.put([str(answer[4][0]) for answer in sorted(answers, key=lambda answer: answer[0] != socket.AF_INET)])
+
+    threading.Thread(target=ask, name="name lookup", daemon=True).start()
+    try:
+        addresses = found.get(timeout=within_s)
+    except queue.Empty:
+        raise TemporaryCaptureError(f"rtsp {host}: the name server says nothing; try the camera's address") from None
+    if not addresses:
+        raise TemporaryCaptureError(f"rtsp {host}: no such host; is the camera on, and its name right?")
+    return addresses[0]

@@ -32,7 +32,6 @@ class Run:
         sub_wanted: bool,
     ) -> None:
         self.about = "the camera"
-        self.name: str | None = None
         self.dropped = 0
         self.error: BaseException | None = None
         self.stopped = False
@@ -70,6 +69,11 @@ class Run:
         return self.ended
 
     @property
+    def name(self) -> str | None:
+        """Say what the source is, once it is made; while it runs, with what it was granted."""
+        return self._source.name if self._source is not None else None
+
+    @property
     def has_sub(self) -> bool:
         """Say whether the source, once made, has a second encode."""
         return self._source is not None and self._source.has_sub
@@ -94,7 +98,6 @@ class Run:
     def _body(self) -> None:
         try:
             self._source, self.about = self._make()
-            self.name = self._source.name
             for stream, bitrate_bps in tuple(self._bitrates.items()):
                 self._source.set_bitrate(bitrate_bps, stream)
             self._source.want_sub(self._sub_wanted)

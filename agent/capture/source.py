@@ -14,6 +14,7 @@ class CaptureError(Exception):
     CaptureError
     ├── TemporaryCaptureError   worth trying again: busy, unplugged
     └── PermanentCaptureError   will not pass by itself: a wrong file, a missing encoder, no permission
+        └── HungCaptureError    nor in this process at all
     """
 
 
@@ -23,6 +24,10 @@ class TemporaryCaptureError(CaptureError):
 
 class PermanentCaptureError(CaptureError):
     """Somebody has to do something: do not try again."""
+
+
+class HungCaptureError(PermanentCaptureError):
+    """A source that does not stop hangs in a driver: only a new process helps."""
 
 
 class Source(Protocol):

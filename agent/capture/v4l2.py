@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -42,6 +43,13 @@ _TEMPORARY = {
 
 SILENT_S = 5.0
 """A camera that gives no picture for so long is given up: some take two seconds to the first one, none so many."""
+
+
+FRUITLESS_S = 8.0
+"""So long pictures may come of which nothing can be shown: all cut short, or H.264 that begins with no keyframe.
+
+Less than what the watchdog grants a camera that streams.
+"""
 
 
 class Pictures(Protocol):
@@ -82,7 +90,9 @@ class V4l2:
         open_pictures: Callable[[Path, CameraConfig], AbstractContextManager[Pictures]] = open_camera,
         silent_s: float = SILENT_S,
     ) -> None:
-        self.name = f"v4l2 {device} {config.width}x{config.height} at {config.fps} fps"
+        # Viewers are told this: a name below /dev/v4l/by-id has the camera's serial number in it.
+        self._node = node if (node := device.resolve().name).startswith("video") else "camera"
+        self.name = f"v4l2 {self._node} {config.width}x{config.height} at {config.fps} fps"
         self._config = config
         self._device = device
         self._open_pictures = open_pictures
@@ -92,6 +102,7 @@ class V4l2:
         self.has_sub = self._encoders.has_sub
         self._keyframe_wanted = False
         self._bitrate_bps: int | None = None
+        self._shown_at = 0.0
 
     def run(self, emit: Callable[[AccessUnit], None]) -> None:
         """Emit what the camera gives until stopped. Errors: CaptureError."""
@@ -100,7 +111,7 @@ class V4l2:
         try:
             with self._open_pictures(self._device, self._config) as camera:
                 chosen = camera.chosen
-                self.name = f"v4l2 {self._device} {chosen.width}x{chosen.height} at {chosen.fps:.4g} fps"
+                self.name = f"v4l2 {self._node} {chosen.width}x{chosen.height} at {chosen.fps:.4g} fps"
                 log.info("%s: %s", self._device, chosen.why)
                 if modes.kind_of(chosen.fourcc) == "h264":
                     self._pass_through(camera, emit)
@@ -135,20 +146,32 @@ class V4l2:
     def _pass_through(self, camera: Pictures, emit: Callable[[AccessUnit], None]) -> None:
         self.name, self.has_sub = f"{self.name}, its own H.264", False
         clock, assembler = Clock(), Assembler()
-        for data, at_us in camera.pictures(self._stopped.is_set, self._silent_s):
+        for data, at_us in self._fruitful(camera):
             self._set_controls(camera)
             unit = assembler.access_unit(nal_units(bytes(data)), clock.at_us(at_us or None))
             if unit is not None:
+                self._shown_at = time.monotonic()
                 emit(unit)
 
     def _encode(self, camera: Pictures, emit: Callable[[AccessUnit], None]) -> None:
         clock, decoder = Clock(), Decoder(camera.chosen, camera.stride)
         own_name = f"{self.name}, {camera.chosen.fourcc}"
-        for data, at_us in camera.pictures(self._stopped.is_set, self._silent_s):
+        for data, at_us in self._fruitful(camera):
             for frame in decoder.frames(data):
                 for unit in self._encoders.encode(frame, clock.at_us(at_us or None)):
+                    self._shown_at = time.monotonic()
                     emit(unit)
                 self.name = f"{own_name} to {self._encoders.codec}"
+
+    def _fruitful(self, camera: Pictures) -> Iterator[Taken]:
+        """Give each picture, as long as some of them can be shown."""
+        self._shown_at = time.monotonic()
+        for taken in camera.pictures(self._stopped.is_set, self._silent_s):
+            yield taken
+            if time.monotonic() - self._shown_at > FRUITLESS_S:
+                raise TemporaryCaptureError(
+                    f"{self._device}: of the camera's pictures none can be shown; plug it in again"
+                )
 
     def _set_controls(self, camera: Pictures) -> None:
         wanted = []

@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable
 from typing import Final
 
+from agent.capture.encoder import HARDWARE_FIRST
 from agent.config import CameraConfig
 from agent.probe import commands
 from agent.probe.facts import Encoder
 
-CODECS: Final = ("h264_v4l2m2m", "h264_rkmpp", "libx264")
+CODECS: Final = HARDWARE_FIRST
 
 
 def encoders(config: CameraConfig, *, m2m: bool, quick: bool, say: Callable[[str], None]) -> tuple[Encoder, ...]:

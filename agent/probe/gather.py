@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from agent.capture.choose import Choice as AgentsChoice
 from agent.capture.source import CaptureError
@@ -43,7 +44,10 @@ def report(path: Path, *, quick: bool, released: datetime, say: Callable[[str], 
             path=str(path),
             found=path.exists(),
             problem=problem,
-            source=camera.source,
+            # Of an IP camera the host alone: some makes want the login in the path, and people post what a probe says.
+            source=f"rtsp://{urlsplit(camera.source).hostname}/…"
+            if camera.source.startswith("rtsp:")
+            else camera.source,
             pins=tuple(pin for pin in (panel.on_air_pin, panel.privacy_pin) if pin is not None),
         ),
     )

@@ -73,8 +73,8 @@ def _encoder(facts: Facts, source: str) -> tuple[str | None, EncoderKind | None,
 
 
 def _named(facts: Facts, source: str) -> VideoNode | None:
-    path = re.search(r"/dev/video\d+", source)
-    return next((node for node in facts.video if path and node.path == path[0]), None)
+    named = re.search(r"\bvideo\d+", source)
+    return next((node for node in facts.video if named and node.path == f"/dev/{named[0]}"), None)
 
 
 def _camera(facts: Facts, choice: Choice) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from agent.signaling.gate import Call, Gate
 from agent.signaling.limits import Strangers
 from protocol import jws
-from protocol.errors import Malformed, ProtocolError, Refused, Untrusted
+from protocol.errors import Malformed, ProtocolError, Refused
 from protocol.messages import Answer, Bye, Candidate, Move, Offer, Renew
 
 _LOG: Final = logging.getLogger(__name__)
@@ -124,6 +124,9 @@ class Calls:
             self._refuse(Offer.parse(message.payload), refusal)
             return
         offer = call.offer
+        if offer.sid in self._talks:
+            self._refuse(offer, Refused("failed", "a session under this sid is open"))
+            return
         talk = Talk(caller=offer.reply, viewer=call.grant.jkt, life_s=call.life_s)
 
         def ended(reason: str) -> None:
@@ -161,9 +164,11 @@ class Calls:
         if talk is None or (talk.ended and message.typ != _MOVE):
             self.refused["late"] += 1  # usual: a candidate that was late, or the bye that crossed ours
             return False
+        seq = message.payload.get("seq")
+        if isinstance(seq, int) and seq <= talk.heard:  # before the signature is looked at: viewers repeat themselves
+            self.refused["repeated"] += 1
+            return False
         said = self._gate.follow_up(message, talk.viewer, time.time())
-        if said.seq <= talk.heard:
-            raise Untrusted("a repeated or reordered message")
         talk.heard = said.seq
         if isinstance(said, Candidate):
             self._sessions.add_candidate(said.sid, said.candidate)

@@ -111,7 +111,8 @@ class Link:
         self._on_state = on_state
         self._out: asyncio.Queue[_Outgoing] = asyncio.Queue(_QUEUED)
         self._version = _V5
-        self._restart = asyncio.Event()
+        self._restart, self._soon = asyncio.Event(), asyncio.Event()
+        self.local_address: str | None = None  # of the connection that stands
         self._left = False
         self.connected = False
         self.dropped = 0
@@ -122,6 +123,7 @@ class Link:
         fault = ""
         while True:
             self._restart.clear()
+            self._soon.clear()
             try:
                 async with await self._client(credentials()) as client:
                     retry_s, fault = _FIRST_RETRY_S, ""
@@ -135,14 +137,21 @@ class Link:
                     _LOG.warning("broker %s:%d: %s; trying again", self._config.host, self._config.port, fault)
                 try:
                     async with asyncio.timeout(retry_s * random.uniform(0.5, 1.5)):  # noqa: S311  # spreads a fleet
-                        await self._restart.wait()
-                        retry_s = _FIRST_RETRY_S
+                        await self._soon.wait()
                 except TimeoutError:
                     retry_s = min(retry_s * 2, _LONGEST_RETRY_S)
 
     def reconnect(self) -> None:
         """Connect anew, with whatever credentials are current then, and at once where a try would wait."""
         self._restart.set()
+        self._soon.set()
+
+    def network_changed(self, gone: frozenset[str]) -> None:
+        """Connect anew if our end's address is gone, or it would hang until its keepalive; else try at once."""
+        if self.local_address in gone:
+            self.reconnect()
+        elif not self.connected:
+            self._soon.set()
 
     def reply(self, caller: str, message: str) -> None:
         """Send one caller a signed message. Dropped, and counted, when the queue is full or nobody is connected."""
@@ -200,6 +209,7 @@ class Link:
         await self._publish(client, self._status(self._presence.online))
         if self._restart.is_set():
             return  # asked for on the way here: this connection shows the credentials of before, and proves no others
+        self.local_address = _local_address(client)
         self._set_connected(True)
         _LOG.info(
             "connected to broker %s:%d, MQTT %s",
@@ -221,6 +231,7 @@ class Link:
                 await self._farewell()
             raise
         finally:
+            self.local_address = None
             self._set_connected(False)
             await end(*tasks)
 
@@ -284,3 +295,8 @@ def _limits() -> Properties:
 def _unsupported(error: Exception) -> bool:
     """The broker has no MQTT 5: reason code 132, also as paho reads a 3.1.1 broker's refusal."""
     return isinstance(error, aiomqtt.MqttCodeError) and getattr(error.rc, "value", error.rc) == 132
+
+
+def _local_address(client: aiomqtt.Client) -> str | None:
+    connection = client._client.socket()  # aiomqtt has no word for it
+    return str(connection.getsockname()[0]) if isinstance(connection, socket.socket) else None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Callable
 from typing import Final
 
 import ifaddr
+
+_LOG: Final = logging.getLogger(__name__)
 
 _GROUPS: Final = 0x10 | 0x40 | 0x100 | 0x400  # RTMGRP_IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE
 _SETTLE_S: Final = 0.1  # an address, its routes and what went before them come one by one
@@ -23,10 +26,18 @@ def addresses() -> frozenset[str]:
 
 
 async def watch(changed: Callable[[frozenset[str]], None]) -> None:
-    """Tell of each change of an address or a route, with the addresses that are gone. Runs until cancelled."""
+    """Tell of each change of an address or a route, with the addresses that are gone. Runs until cancelled.
+
+    Where the kernel may not be asked, returns after a word: connections then find out by themselves.
+    """
     loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE) as kernel:
+    try:
+        kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
         kernel.bind((0, _GROUPS))
+    except OSError as error:
+        _LOG.info("changes of the network are found by trying: %s", error.strerror)
+        return
+    with kernel:
         known = addresses()
         while True:
             with contextlib.suppress(OSError):  # ENOBUFS: it said more than there was room for, which is a change too

@@ -206,7 +206,7 @@ class Session:
                 _LOG.info("session %s: moved to another connection", self.terms.sid)
                 unused.account()
         except (Refused, TimeoutError) as error:
-            _LOG.info("session %s did not move: %s", self.terms.sid, error or "no connection in time")
+            _LOG.info("session %s did not move: %s", self.terms.sid, str(error) or "no connection in time")
         finally:
             if self._next is following:
                 self._next = None

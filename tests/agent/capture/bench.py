@@ -22,13 +22,13 @@ Act = Callable[[Scripted, Emit], None]
 class Bench:
     """A camera on scripted sources, one act a run and the last for all later ones, with its stream and states."""
 
-    def __init__(self, *acts: Act, config: CameraConfig) -> None:
+    def __init__(self, *acts: Act, config: CameraConfig, is_only: bool = True) -> None:
         self.sources: list[Scripted] = []
         self.states: list[tuple[State, str | None]] = []
         self.news = asyncio.Event()
         self._acts = acts or (Scripted.steady,)
         self.stream = Stream(ask=lambda: self.camera.request_keyframe())
-        self.camera = Camera(config, self._make, {"main": self.stream}, on_state=self._note)
+        self.camera = Camera(config, self._make, {"main": self.stream}, is_only=is_only, on_state=self._note)
 
     def watch(self) -> Onlooker:
         onlooker = Onlooker(self.news.set)
@@ -89,9 +89,9 @@ def shows(count: int, then: BaseException | None = None) -> Act:
 
 @asynccontextmanager
 async def running(
-    *acts: Act, linger_s: float = 0.1, always_on: bool = False
+    *acts: Act, linger_s: float = 0.1, always_on: bool = False, is_only: bool = True
 ) -> AsyncIterator[tuple[Bench, asyncio.Task[None]]]:
-    bench = Bench(*acts, config=CameraConfig(linger_s=linger_s, always_on=always_on))
+    bench = Bench(*acts, config=CameraConfig(linger_s=linger_s, always_on=always_on), is_only=is_only)
     task = asyncio.create_task(bench.camera.run(), name="camera")
     try:
         yield bench, task

@@ -12,7 +12,7 @@ import pytest
 
 from agent.capture import camera as camera_module
 from agent.capture.run import BOUND
-from agent.capture.source import PermanentCaptureError, TemporaryCaptureError
+from agent.capture.source import HungCaptureError, PermanentCaptureError, TemporaryCaptureError
 from tests.agent.capture.bench import fails, running, shows
 from tests.agent.capture.scripted import Emit, Scripted
 
@@ -179,4 +179,37 @@ async def test_a_source_that_hangs_ends_the_camera_instead_of_the_loop(monkeypat
         with pytest.raises(PermanentCaptureError, match=r"scripted: for a test did not stop within 0\.2 s"):
             await asyncio.wait_for(task, 3)
         freed.set()
+        await bench.until(lambda: "camera" not in [thread.name for thread in threading.enumerate()])
+
+
+async def test_beside_others_a_camera_with_a_permanent_fault_rests_and_ends_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(camera_module, "PERMANENT_S", 0.5)
+    wrong = fails(PermanentCaptureError("the password is wrong"))
+    async with running(wrong, Scripted.steady, is_only=False) as (bench, task):
+        onlooker = bench.watch()
+        await bench.state("waiting")
+        bench.leave(onlooker)
+        onlooker = bench.watch()  # who comes and goes makes it try no sooner
+        assert (len(bench.sources), bench.camera.fault) == (1, "the password is wrong")
+        assert await bench.pictures(onlooker, 2)
+        assert not task.done()
+
+
+async def test_a_camera_that_hangs_ends_the_process_beside_others_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera_module, "STOP_S", 0.1)
+    released = threading.Event()
+
+    def hangs(source: Scripted, emit: Emit) -> None:
+        emit(source.picture())
+        released.wait(10)
+
+    async with running(hangs, linger_s=0.0, is_only=False) as (bench, task):
+        onlooker = bench.watch()
+        await bench.state("streaming")
+        bench.leave(onlooker)
+        with pytest.raises(HungCaptureError):
+            await task
+        released.set()
         await bench.until(lambda: "camera" not in [thread.name for thread in threading.enumerate()])

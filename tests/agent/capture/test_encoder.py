@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import logging
 import random
 
@@ -180,3 +181,25 @@ def test_no_encoder_at_all_is_a_permanent_error_that_names_each() -> None:
 
     with pytest.raises(PermanentCaptureError, match=r"no H\.264 encoder takes 640x360.*h264_v4l2m2m"):
         _encoded(encoder, Restless(), 0, 1)
+
+
+def test_an_encoder_is_closed_before_it_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_contexts() -> int:
+        return sum(isinstance(thing, av.VideoCodecContext) for thing in gc.get_objects())
+
+    create, holders = av.CodecContext.create, list[int]()
+
+    def counted(*arguments: object) -> object:
+        holders.append(open_contexts())
+        return create(*arguments)  # type: ignore[arg-type]
+
+    gc.collect()
+    monkeypatch.setattr(av.CodecContext, "create", counted)
+    encoder, picture = Encoder(CONFIG), Restless()
+    monkeypatch.setattr(encoder, "_follows", lambda bitrate_bps: False)
+    _encoded(encoder, picture, 0, 2)
+    encoder.set_bitrate(400_000)
+    _encoded(encoder, picture, 2, 2)
+
+    assert holders == [holders[0]] * 2
+    assert open_contexts() == holders[0] + 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import av
 import pytest
 
-from agent.capture import devices
+from agent.capture import devices, v4l2
 from agent.capture.modes import Chosen
 from agent.capture.reader import Taken
 from agent.capture.source import PermanentCaptureError, TemporaryCaptureError
@@ -153,3 +154,27 @@ def test_each_error_of_a_device_says_in_one_line_what_to_do() -> None:
         error = capture_error(device, OSError(code, "Input/output error"))
         assert isinstance(error, TemporaryCaptureError)
         assert words in str(error)
+
+
+def test_a_camera_whose_pictures_lead_to_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(v4l2, "FRUITLESS_S", 0.05)
+    camera = Played(clips.mjpeg(tmp_path / "camera.mkv", pictures=1))
+    camera._pictures = [b"\xff\xd8 cut short"] * 1000
+    played = camera.pictures
+
+    def slowly(stopped: Callable[[], bool], silent_s: float) -> Iterator[Taken]:
+        for picture in played(stopped, silent_s):
+            time.sleep(0.001)
+            yield picture
+
+    camera.pictures = slowly  # type: ignore[method-assign]
+    source = V4l2(CONFIG, Path("/dev/video0"), open_pictures=lambda device, config: nullcontext(camera))
+    with pytest.raises(TemporaryCaptureError, match="none can be shown"):
+        source.run(lambda unit: None)
+
+
+def test_viewers_learn_no_serial_number_of_a_camera(tmp_path: Path) -> None:
+    link = tmp_path / "usb-046d_HD_Pro_Webcam_C920_1A2B3C4F-video-index0"
+    assert "1A2B3C4F" not in V4l2(CONFIG, link).name
+    link.symlink_to("/dev/video3")
+    assert V4l2(CONFIG, link).name.startswith("v4l2 video3 ")

@@ -247,11 +247,39 @@ async def test_a_network_that_is_back_is_tried_at_once(
     for _ in range(3):
         async with asyncio.timeout(20):
             await tries.get()
-        link.reconnect()
+        link.network_changed(frozenset())
 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.broker
+async def test_a_connection_is_made_anew_only_when_its_own_address_is_gone(tmp_path: Path) -> None:
+    fleet = make_fleet(tmp_path / "fleet")
+    credentials = issue_leaf(fleet, Role.DEVICE, DEVICE).path
+    states = asyncio.Queue[bool]()
+    link = Link(
+        BrokerConfig(host="localhost", port=fleet.ports.broker),
+        device=DEVICE,
+        root=fleet.directory / "root.pem",
+        presence=Presence(online=lambda: "online", offline=lambda: "offline"),
+        receive=lambda payload: None,
+        on_state=states.put_nowait,
+    )
+    async with mosquitto(fleet), asyncio.timeout(20):
+        task = asyncio.create_task(link.run(lambda: credentials))
+        assert await states.get()
+        assert link.local_address in {"127.0.0.1", "::1"}
+
+        link.network_changed(frozenset({"192.0.2.7", "fe80::1"}))
+        await asyncio.sleep(0.2)
+        assert states.empty()
+        link.network_changed(frozenset({link.local_address}))
+
+        assert not await states.get()
+        assert await states.get()
+        await end(task)
 
 
 async def test_what_is_said_without_a_connection_is_counted_and_dropped(identity: tuple[Path, Path]) -> None:
