@@ -43,6 +43,7 @@ class Camera:
         streams: Mapping[StreamName, Stream],
         *,
         on_state: Callable[[State], None] = lambda state: None,
+        title: str = "camera",
     ) -> None:
         self.state: State = "asleep"
         self.fault: str | None = None
@@ -54,6 +55,7 @@ class Camera:
         self._streams = streams
         self._timeline = Timeline()
         self._on_state = on_state
+        self._title = title  # what the log calls it
         self._changed = asyncio.Event()
         self._run: Run | None = None
         self._dropped = 0
@@ -198,11 +200,11 @@ class Camera:
         self.state, self.fault = state, fault
         if fault is not None:
             if fault != self._told:
-                log.warning("camera %s: %s", state, fault)
+                log.warning("%s %s: %s", self._title, state, fault)
             self._told = fault
         elif state == "streaming":
             self._told = None
-            log.info("camera %s: %s", state, self.about)
+            log.info("%s %s: %s", self._title, state, self.about)
         elif self._failures == 0:  # a new try after a fault is not worth a word before it succeeds
-            log.info("camera %s", state)
+            log.info("%s %s", self._title, state)
         self._on_state(state)
