@@ -189,7 +189,7 @@ def test_sources_with_names_are_as_many_cameras(tmp_path: Path) -> None:
 
     config = load(_write_config(BoxOptions(directory=tmp_path, sources=sources), make_fleet(tmp_path / "fleet")))
 
-    assert {name: camera.source for name, camera in config.each_camera.items()} == {"door": "pattern"}
+    assert {name: camera.source for name, camera in config.every_camera().items()} == {"door": "pattern"}
 
 
 def test_the_code_is_in_no_command_line_and_in_no_file(tmp_path: Path) -> None:
