@@ -71,7 +71,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_the_status_names_the_cameras_in_their_order(anna: Phone) -> None:
     status = await anna.status()
 
-    assert list(status.cameras.items()) == [("door", "pattern"), ("garden", "pattern")]
+    assert status.cameras == ("door", "garden")
     assert status.camera == "pattern"
 
 
@@ -80,7 +80,7 @@ async def test_each_viewer_sees_the_camera_that_was_called_and_only_watched_ones
 ) -> None:
     first = await anna.watch("garden")
     assert anna.watcher.size == (160, 120)
-    assert (device.state("door"), device.state("garden")) == ("asleep", "streaming")
+    assert (device.cameras["door"], device.cameras["garden"]) == ("asleep", "streaming")
 
     second = await ben.watch("door")
     assert ben.watcher.size == (320, 180)
@@ -88,20 +88,20 @@ async def test_each_viewer_sees_the_camera_that_was_called_and_only_watched_ones
     assert len(device.daemon._sessions.rates("door")) == len(device.daemon._sessions.rates("garden")) == 1
 
     await anna.leave(first)
-    await until(lambda: device.state("garden") == "asleep")
-    assert device.state("door") == "streaming"
+    await until(lambda: device.cameras["garden"] == "asleep")
+    assert device.cameras["door"] == "streaming"
     assert light(pins).state
     await ben.watcher.see(10)
 
     await ben.leave(second)
-    await until(lambda: device.state("door") == "asleep" and not light(pins).state)
+    await until(lambda: device.cameras["door"] == "asleep" and not light(pins).state)
 
 
 async def test_a_call_that_names_no_camera_gets_the_first(device: RunningDevice, anna: Phone) -> None:
     await anna.watch()
 
     assert anna.watcher.size == (320, 180)
-    assert device.state("garden") == "asleep"
+    assert device.cameras["garden"] == "asleep"
 
 
 async def test_a_camera_that_is_not_there_is_refused_and_opens_nothing(device: RunningDevice, anna: Phone) -> None:
@@ -109,7 +109,7 @@ async def test_a_camera_that_is_not_there_is_refused_and_opens_nothing(device: R
 
     assert isinstance(bye, Bye)
     assert bye.reason == "no-camera"
-    assert (device.sessions, device.state("door"), device.state("garden")) == (0, "asleep", "asleep")
+    assert (device.sessions, device.cameras["door"], device.cameras["garden"]) == (0, "asleep", "asleep")
 
 
 async def test_the_privacy_switch_closes_every_camera(
@@ -124,7 +124,7 @@ async def test_the_privacy_switch_closes_every_camera(
         bye = await phone.reply()
         assert isinstance(bye, Bye)
         assert bye.reason == "privacy"
-    await until(lambda: device.state("door") == device.state("garden") == "privacy" and not light(pins).state)
+    await until(lambda: device.cameras["door"] == device.cameras["garden"] == "privacy" and not light(pins).state)
 
 
 async def test_the_places_for_viewers_are_those_of_the_board(device: RunningDevice, anna: Phone, ben: Phone) -> None:

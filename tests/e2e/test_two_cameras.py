@@ -70,24 +70,24 @@ async def test_each_of_two_viewers_sees_its_own_camera_which_sleeps_when_they_le
     await page.locator("#devices li[data-device] button").click()
     await expect(page.locator("#state")).to_have_text("Live", timeout=20_000)
     assert await size(page) == [320, 180]
-    assert (board.device.state("door"), board.device.state("garden")) == ("streaming", "asleep")
+    assert (board.device.cameras["door"], board.device.cameras["garden"]) == ("streaming", "asleep")
 
     watching = await view(board, tmp_path, "garden", seconds=5)
-    await until(lambda: board.device.state("garden") == "streaming")
+    await until(lambda: board.device.cameras["garden"] == "streaming")
     await see_more(page)
     said, _ = await watching.communicate()
 
     report = json.loads(said)
     assert (report["reason"], report["width"], report["height"]) == ("done", 240, 240)
-    await until(lambda: board.device.state("garden") == "asleep")
-    assert board.device.state("door") == "streaming"
+    await until(lambda: board.device.cameras["garden"] == "asleep")
+    assert board.device.cameras["door"] == "streaming"
 
-    views = page.get_by_label("View")
+    views = page.locator("#camera")
     await expect(views.locator("option")).to_have_text(["door", "garden"])
     await views.focus()
     await page.keyboard.press("ArrowDown")
     await expect(page.locator("#state")).to_have_text("Live", timeout=20_000)
-    await until(lambda: board.device.state("door") == "asleep")
+    await until(lambda: board.device.cameras["door"] == "asleep")
     await expect(views).to_be_focused()
     await see_more(page)
     assert await size(page) == [240, 240]
@@ -95,7 +95,7 @@ async def test_each_of_two_viewers_sees_its_own_camera_which_sleeps_when_they_le
 
     await page.locator("#close").click()
     await expect(views).to_be_hidden()
-    await until(lambda: board.device.state("garden") == "asleep")
+    await until(lambda: board.device.cameras["garden"] == "asleep")
 
 
 async def test_a_camera_that_is_not_there_is_named_with_those_that_are(board: Board, tmp_path: Path) -> None:
