@@ -42,7 +42,10 @@ class Channel:
             "main": Stream("main", ask=lambda: self.camera.request_keyframe("main"), sent=sent, origin=origin),
             "sub": Stream("sub", ask=lambda: self.camera.request_keyframe("sub"), sent=sent, origin=origin),
         }
-        self.camera: Final = Camera(config, Choice(config), self.streams, is_only=not name, on_state=self._changed)
+        self.title: Final = f"camera {name}".rstrip()
+        self.camera: Final = Camera(
+            config, Choice(config), self.streams, is_only=not name, on_state=self._changed, title=self.title
+        )
 
     @property
     def what(self) -> str:
@@ -66,6 +69,7 @@ class Channel:
             camera_state=lambda: self.camera.state,
             state_since=lambda: self._state_since,
             last_frame_at=lambda: self.camera.last_frame_at,
+            name=f"the {self.title}",
         )
 
     def _changed(self, state: State) -> None:

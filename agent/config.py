@@ -322,11 +322,20 @@ def _cameras(common: Mapping[str, Any], named: Any) -> dict[str, CameraConfig]:
             raise ConfigError(f"cameras.{name} = {values!r}: a table is wanted, [cameras.{name}]")
         camera = cameras[name] = _table(f"cameras.{name}", CameraConfig, {**common, **values})
         for other, config in cameras.items():
-            if other != name and config.source == camera.source and not camera.source.startswith(_SHARED_SOURCES):
+            if other != name and _may_be_the_same(config.source, camera.source):
                 raise ConfigError(
-                    f"cameras.{other} and cameras.{name} have the same source: one would wait for the other"
+                    f"cameras.{other} and cameras.{name} have the same source, or may find the same device: "
+                    "one would wait for the other; say which device each is"
                 )
     return cameras
+
+
+def _may_be_the_same(one: str, other: str) -> bool:
+    """Say whether two sources may take one device: auto takes any, and a kind without a name any of its kind."""
+    if one.startswith(_SHARED_SOURCES) or other.startswith(_SHARED_SOURCES):
+        return False
+    kinds = {one.partition(":")[0], other.partition(":")[0]}
+    return "auto" in kinds or one == other or (len(kinds) == 1 and bool(kinds & {one, other}))
 
 
 def _table(path: str, kind: type, values: Any) -> Any:

@@ -13,8 +13,8 @@ import json
 import os
 import signal
 import webbrowser
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -40,7 +40,7 @@ class BoxOptions:
     """What `camward demo` was told. `host` None is localhost alone, and the page without TLS."""
 
     directory: Path
-    source: str = "auto"
+    sources: Mapping[str, str] = field(default_factory=dict)  # by the camera's name; empty for one without
     broker: str = "embedded"
     port: int | None = None
     host: str | None = None
@@ -179,9 +179,11 @@ def _fleet(options: BoxOptions, say: Callable[[str], None]) -> Fleet:
 
 def _write_config(options: BoxOptions, fleet: Fleet) -> Path:
     """Write agent.toml; a string of JSON is one of TOML as well. Errors: FleetError for a clip that is not there."""
-    kind, _, file = options.source.partition(":")
-    if kind == "clip" and not Path(file).is_file():
-        raise FleetError(f"--source {options.source}: there is no file {file!r}")
+    for source in options.sources.values():
+        kind, _, file = source.partition(":")
+        if kind == "clip" and not Path(file).is_file():
+            raise FleetError(f"--source {source}: there is no file {file!r}")
+    named = options.sources.items()
     tables: dict[str, dict[str, str | int]] = {
         "identity": {
             "root": str(fleet.directory / "root.pem"),
@@ -189,7 +191,7 @@ def _write_config(options: BoxOptions, fleet: Fleet) -> Path:
             "directory": str(options.directory / "device"),
         },
         "broker": {"host": "127.0.0.1", "port": fleet.ports.broker},
-        "camera": {"source": options.source},
+        **{f"cameras.{json.dumps(name)}" if name else "camera": {"source": source} for name, source in named},
     }
     lines = ["# Written by `camward demo` at each start."]
     for name, table in tables.items():

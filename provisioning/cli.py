@@ -31,6 +31,14 @@ examples:
   camward fleet revoke DEVICE-ID
 """
 
+_DEMO_EXAMPLES: Final = """\
+examples:
+  camward demo
+  camward demo --source clip:holiday.mp4
+  camward demo --source door=pattern --source garden=clip:garden.mp4
+  camward demo --host 192.0.2.7
+"""
+
 
 def fleet(argv: list[str]) -> int:
     """`camward fleet`: make, change and serve a fleet. Returns the exit code."""
@@ -47,7 +55,7 @@ def demo(argv: list[str]) -> int:
 
         options = BoxOptions(
             directory=arguments.dir,
-            source=arguments.source,
+            sources=dict(arguments.source or ()),
             broker=arguments.broker,
             port=arguments.port,
             host=arguments.host,
@@ -106,11 +114,17 @@ def _demo_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="camward demo",
         description="A fleet in a box: a whole fleet and one camera on this machine, and a page to watch it on.",
-        epilog="examples:\n  camward demo\n  camward demo --source clip:holiday.mp4\n  camward demo --host 192.0.2.7",
+        epilog=_DEMO_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--dir", type=Path, default=Path("demo"), help="where everything is kept (default: ./demo)")
-    parser.add_argument("--source", default="auto", help="auto, pattern, clip:FILE, v4l2 or picamera (default: auto)")
+    parser.add_argument(
+        "--source",
+        action="append",
+        type=_source,
+        metavar="[NAME=]SOURCE",
+        help="auto, pattern, clip:FILE, v4l2 or picamera (default: auto); with a NAME each, as many cameras",
+    )
     parser.add_argument("--broker", choices=("embedded", "mosquitto"), default="embedded", help="default: embedded")
     parser.add_argument("--port", type=_port, help="of the page (default: 8080, with --host 8443)")
     parser.add_argument("--host", metavar="ADDRESS", help="serve other machines too, under this name, over HTTPS")
@@ -118,6 +132,12 @@ def _demo_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=_seconds, help="end by itself after so long")
     parser.add_argument("--verbose", action="store_true", help="all that the device logs")
     return parser
+
+
+def _source(text: str) -> tuple[str, str]:
+    """Read `SOURCE`, whose camera has no name, or `NAME=SOURCE`; a source may have an = behind its colon."""
+    name, equals, source = text.partition("=")
+    return (name, source) if equals and ":" not in name else ("", text)
 
 
 def _port(text: str) -> int:

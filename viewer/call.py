@@ -92,7 +92,7 @@ class Call:
         self._root = root
         self._key = key
         self._granted = granted
-        self._camera = camera
+        self.camera = camera
         self._random = random
         self._sid = ""
         self._offer_sha256 = ""
@@ -115,7 +115,7 @@ class Call:
             sdp=sdp,
             reply=self._granted.caller,
             stream="main",
-            camera=self._camera,
+            camera=self.camera,
         )
         compact = self._signed(offer)
         self._offer_sha256 = jws.sha256(compact)

@@ -194,6 +194,7 @@ class Watch:
     async def _dial(self, receiver: Receiver) -> Answered:
         """Call, and once more where the challenge was stale. Errors: ViewError."""
         await self._challenge(STATUS_S)
+        self._find_camera()
         sdp = await receiver.offer()
         said = await self._ask(self._call.offer(sdp))
         if isinstance(said, Bye) and said.reason == "expired":
@@ -202,6 +203,16 @@ class Watch:
         if isinstance(said, Bye):
             raise Declined(said.reason)
         return said
+
+    def _find_camera(self) -> None:
+        """Look for the camera that is wanted before anybody is called. Errors: Declined."""
+        assert self._call.status is not None  # noqa: S101  # there is a challenge
+        there, wanted = self._call.status.cameras, self._call.camera
+        if wanted and wanted not in there:
+            names = f"it has {', '.join(there)}" if there else "it has one, without a name"
+            raise Declined("no-camera", f"This device has no camera of the name {wanted}: {names}.")
+        if not wanted and there and self._answered_at is None:
+            self._say(f"this device has the cameras {', '.join(there)}: shown is the first (--camera NAME)")
 
     async def _challenge(self, within_s: float) -> None:
         """Wait for a status whose challenge was not offered yet."""

@@ -47,6 +47,7 @@ class Camera:
         *,
         is_only: bool = True,
         on_state: Callable[[State], None] = lambda state: None,
+        title: str = "camera",
     ) -> None:
         self.state: State = "asleep"
         self.fault: str | None = None
@@ -59,6 +60,7 @@ class Camera:
         self._timeline = Timeline()
         self._is_only = is_only
         self._on_state = on_state
+        self._title = title  # what the log calls it
         self._changed = asyncio.Event()
         self._run: Run | None = None
         self._dropped = 0
@@ -218,11 +220,11 @@ class Camera:
         self.state, self.fault = state, fault
         if fault is not None:
             if fault != self._told:
-                log.warning("camera %s: %s", state, fault)
+                log.warning("%s %s: %s", self._title, state, fault)
             self._told = fault
         elif state == "streaming":
             self._told = None
-            log.info("camera %s: %s", state, self.about)
+            log.info("%s %s: %s", self._title, state, self.about)
         elif self._failures == 0:  # a new try after a fault is not worth a word before it succeeds
-            log.info("camera %s", state)
+            log.info("%s %s", self._title, state)
         self._on_state(state)

@@ -25,18 +25,19 @@ class Progress:
     camera_state: Callable[[], str]  # "starting" and "streaming" are held to account, any other word is not
     state_since: Callable[[], float]  # when it entered that state
     last_frame_at: Callable[[], float | None]  # when a frame last left the encoder, in this run or an earlier one
+    name: str = "the camera"
     stall_s: float = 10.0  # a camera that streams; one that starts has three times as long
 
     def stuck(self, now: float) -> str | None:
         """Why the camera does not move, or None."""
         state, since = self.camera_state(), self.state_since()
         if state == "starting" and now - since > 3 * self.stall_s:
-            return f"the camera has been starting for {now - since:.0f} s"
+            return f"{self.name} has been starting for {now - since:.0f} s"
         if state == "streaming":
             last_frame_at = self.last_frame_at()
             silent_s = now - (since if last_frame_at is None else max(since, last_frame_at))
             if silent_s > self.stall_s:
-                return f"no frame left the encoder for {silent_s:.0f} s"
+                return f"no frame left the encoder of {self.name} for {silent_s:.0f} s"
         return None
 
 

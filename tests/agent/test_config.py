@@ -276,11 +276,23 @@ def test_several_cameras_share_what_they_do_not_say_themselves() -> None:
             "a and cameras.b have the same source",
         ),
         ({"a": {"source": "auto"}, "b": {"source": "auto"}}, "have the same source"),
+        ({"a": {"source": "v4l2:/dev/video0"}, "b": {"source": "v4l2"}}, "may find the same device"),
+        ({"a": {"source": "picamera"}, "b": {"source": "auto"}}, "may find the same device"),
     ],
 )
 def test_a_mistake_in_a_named_camera_is_named(cameras: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(says)):
         _cameras(**cameras)
+
+
+def test_sources_that_never_meet_stand_side_by_side() -> None:
+    for one, other in [
+        ("v4l2", "picamera"),
+        ("auto", "pattern"),
+        ("clip:a.mp4", "clip:a.mp4"),
+        ("picamera:a", "picamera:b"),
+    ]:
+        _cameras(a={"source": one}, b={"source": other})
 
 
 def test_cameras_that_are_no_table_are_refused() -> None:

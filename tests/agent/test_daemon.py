@@ -6,64 +6,25 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import aiomqtt
 import pytest
 from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
 
 from protocol import jws, topics
-from protocol.messages import Answer, Bye, Renew, Revoke, Status
+from protocol.messages import Answer, Bye, Renew, Revoke
 from protocol.names import Role
 from provisioning.registry import Registry
 from tests.kit.brokers import RunningBroker, make_fleet, mosquitto, next_message
-from tests.kit.caller import Caller, Signer
+from tests.kit.caller import Signer
 from tests.kit.device import device_config, running
 from tests.kit.lag import lag_of_the_loop
+from tests.kit.phone import APP, Phone, phone_of
 from tests.kit.pki import EnrolledDevice, enrol, issue_leaf
 from tests.kit.watcher import Watcher
 
 pytestmark = pytest.mark.broker
-APP = "phone"
-
-
-@dataclass
-class Phone:
-    """An app that calls one device over MQTT, with a stock aiortc peer for the picture."""
-
-    client: aiomqtt.Client
-    caller: Caller
-    watcher: Watcher
-
-    async def status(self) -> Status:
-        while True:
-            topic, payload = await next_message(self.client)
-            if topic == topics.status(self.caller.device):
-                return Status.parse(jws.peek(payload).payload)
-
-    async def reply(self) -> Answer | Bye:
-        while True:
-            topic, payload = await next_message(self.client)
-            if topic == topics.reply(self.caller.device, APP):
-                message = jws.peek(payload)
-                return (Answer if message.typ == jws.typ_of("answer") else Bye).parse(message.payload)
-
-    async def call(self, *, challenge: str, camera: str = "") -> Answer | Bye:
-        grant = self.caller.grant(time.time())
-        sdp = await self.watcher.offer()
-        offer = self.caller.offer(challenge=challenge, grant=grant, sdp=sdp, camera=camera)
-        await self.client.publish(topics.call(self.caller.device), offer, qos=1)
-        return await self.reply()
-
-    async def watch(self) -> Answer:
-        """Call and see the picture."""
-        answer = await self.call(challenge=(await self.status()).challenge)
-        assert isinstance(answer, Answer)
-        await self.watcher.accept(answer.sdp)
-        await self.watcher.see(3)
-        return answer
 
 
 @pytest.fixture
@@ -84,14 +45,8 @@ def config(broker: RunningBroker, enrolled: EnrolledDevice, tmp_path: Path) -> P
 
 @pytest.fixture
 async def phone(broker: RunningBroker, enrolled: EnrolledDevice) -> AsyncIterator[Phone]:
-    authoriser = issue_leaf(broker.fleet, Role.AUTHORISER, "fleet")
-    caller = Caller(device=enrolled.id, authoriser=Signer(key=authoriser.key, chain=list(authoriser.chain)), reply=APP)
-    async with broker.client(Role.APP, APP) as client:
-        await client.subscribe(topics.every_status(), qos=1)
-        await client.subscribe(topics.every_reply(APP), qos=1)
-        phone = Phone(client, caller, Watcher())
+    async with phone_of(broker, enrolled.id) as phone:
         yield phone
-        await phone.watcher.close()
 
 
 async def until(condition: object, within_s: float = 5.0) -> None:

@@ -93,7 +93,7 @@ async function heard({ device, message }) {
 }
 
 function choose(id, camera = "") {
-  close();
+  close(id);
   chosen = id;
   say();
   at("title").textContent = devices.find((device) => device.id === id)?.label || id;
@@ -142,8 +142,9 @@ function hidePanels() {
   at("verified").textContent = "";
 }
 
-/** Stop the chosen camera and show none. */
-function close() {
+/** Stop the chosen camera and show none, before `next` if there is one; what it has to choose from stays, with the focus. */
+function close(next = null) {
+  if (next !== chosen) showChoice(at("which"), [], "");
   const stopped = viewer;
   viewer = chosen = null;
   stopped?.stop();
@@ -152,7 +153,7 @@ function close() {
   at("title").textContent = "No camera chosen";
   at("hint").textContent = "Choose a camera to see its picture.";
   at("state").textContent = "";
-  for (const id of ["retry", "close", "fullscreen", "which"]) at(id).hidden = true;
+  for (const id of ["retry", "close", "fullscreen"]) at(id).hidden = true;
   showDevices(at("devices"), devices, chosen);
 }
 
@@ -188,7 +189,7 @@ at("close").addEventListener("click", () => {
   close();
   say();
 });
-at("retry").addEventListener("click", () => choose(chosen));
+at("retry").addEventListener("click", () => choose(chosen, at("camera").value));
 at("play").addEventListener("click", () => {
   at("play").hidden = true;
   say();

@@ -33,8 +33,8 @@ async def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 
 @contextlib.asynccontextmanager
-async def feeding(camera: Camera) -> AsyncIterator[None]:
-    task = asyncio.create_task(feed([camera.progress()], 0.01), name="watchdog")
+async def feeding(*cameras: Camera) -> AsyncIterator[None]:
+    task = asyncio.create_task(feed([camera.progress() for camera in cameras], 0.01), name="watchdog")
     try:
         yield
     finally:
@@ -64,19 +64,19 @@ def heard_while_the_loop_hangs(systemd: socket.socket) -> Iterator[bytes]:
 def test_a_camera_that_streams_is_well_while_frames_leave_the_encoder() -> None:
     progress = Camera(state="streaming", since=0, frame_at=100).progress()
     assert progress.stuck(110) is None
-    assert progress.stuck(110.5) == "no frame left the encoder for 10 s"
+    assert progress.stuck(110.5) == "no frame left the encoder of the camera for 10 s"
 
 
 def test_a_camera_that_has_just_begun_to_stream_is_not_judged_by_its_last_run() -> None:
     progress = Camera(state="streaming", since=500, frame_at=100).progress()
     assert progress.stuck(509) is None
-    assert progress.stuck(511) == "no frame left the encoder for 11 s"
+    assert progress.stuck(511) == "no frame left the encoder of the camera for 11 s"
 
 
 def test_a_camera_that_never_gave_a_frame_is_stuck_too() -> None:
     progress = Camera(state="streaming", since=500).progress()
     assert progress.stuck(509) is None
-    assert progress.stuck(512) == "no frame left the encoder for 12 s"
+    assert progress.stuck(512) == "no frame left the encoder of the camera for 12 s"
 
 
 def test_starting_may_take_three_times_as_long() -> None:
@@ -104,15 +104,21 @@ async def test_a_stuck_camera_ends_the_pings_with_one_line_in_the_log(
     async with feeding(camera):
         assert await heard(systemd) == b"WATCHDOG=1"
         camera.frame_at = now - 20
-        assert await heard_instead_of_a_ping(systemd) == b"STATUS=no frame left the encoder for 20 s"
+        assert await heard_instead_of_a_ping(systemd) == b"STATUS=no frame left the encoder of the camera for 20 s"
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.get_running_loop().sock_recv(systemd, 4096), 0.1)
         assert caplog.messages == [
-            "no frame left the encoder for 20 s; systemd restarts the service unless that changes"
+            "no frame left the encoder of the camera for 20 s; systemd restarts the service unless that changes"
         ]
         camera.state = "waiting"
         assert await heard(systemd) == b"WATCHDOG=1"
     assert caplog.messages[1:] == ["the camera moves again"]
+
+
+async def test_of_several_cameras_a_single_stuck_one_ends_the_pings(systemd: socket.socket) -> None:
+    now = asyncio.get_running_loop().time()
+    async with feeding(Camera(), Camera(state="streaming", since=now - 60, frame_at=now - 20), Camera()):
+        assert await heard(systemd) == b"STATUS=no frame left the encoder of the camera for 20 s"
 
 
 async def test_a_loop_that_hangs_feeds_nobody(systemd: socket.socket) -> None:
