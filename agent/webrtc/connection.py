@@ -61,7 +61,7 @@ class Connection:
         self.settled = asyncio.Event()  # it stands, or is over
         self.bandwidth = Bandwidth(start_bps=full_bps, min_bps=MIN_BPS, max_bps=full_bps)
         self.egress = Egress(stream, self.bandwidth, inbox, playout_delay_ms=playout_delay_ms, full_bps=full_bps)
-        self.guard = Guard()
+        self.guard = Guard(lambda host, port: self._gathering.may_probe(host, port))
         self._sid = sid
         self._offer = offer
         self._inbox = inbox
@@ -143,7 +143,7 @@ class Connection:
         sockets.put_guard(transport, self.guard)
         dtls.send_by_records(transport)
         dtls.on_rtcp(transport, reports.take, self.guard.drops)
-        self._gathering = Gathering(self._network, transport)
+        self._gathering = Gathering(self._network, transport, self.guard.expect)
         transport.transport.on("statechange", lambda: self._on_ice(transport.transport.state))
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
