@@ -137,6 +137,11 @@ class Guard:
         """Whether a valid check came from there, before its pair had succeeded."""
         return source in self._checked
 
+    @property
+    def has_heard_anybody(self) -> bool:
+        """Whether any valid check came, or any pair has succeeded."""
+        return bool(self._checked or self._open)
+
     def account(self) -> str:
         """Say in one line what did not pass; empty when all did."""
         return ", ".join(f"{name} {value}" for name, value in asdict(self.drops).items() if value)
