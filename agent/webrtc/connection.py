@@ -20,7 +20,7 @@ from agent.media.stream import Stream
 from agent.tasks import end
 from agent.webrtc.control import LABEL, Control
 from agent.webrtc.egress import Egress
-from agent.webrtc.guard import Guard
+from agent.webrtc.guard import Drops, Guard
 from agent.webrtc.ice import Gathering
 from agent.webrtc.inbox import Inbox
 from agent.webrtc.reports import Reports
@@ -52,17 +52,21 @@ class Connection:
         level_idc: int,
         playout_delay_ms: int,
         ssrc: int,
+        drops: Drops,
         scope: Callable[[], frozenset[str]],
         now: Callable[[], float],
         on_change: Callable[[Connection], None],
     ) -> None:
-        """`on_change` is called when it stands, and when it is over; `scope` is what the grant allows now."""
+        """`on_change` is called when it stands, and when it is over; `scope` is what the grant allows now.
+
+        `drops` counts what does not pass at the sockets.
+        """
         self.stands = False
         self.over = ""
         self.settled = asyncio.Event()  # it stands, or is over
         self.bandwidth = Bandwidth(start_bps=full_bps, min_bps=MIN_BPS, max_bps=full_bps)
         self.egress = Egress(stream, self.bandwidth, inbox, playout_delay_ms=playout_delay_ms, full_bps=full_bps)
-        self.guard = Guard(lambda host, port: self._gathering.may_probe(host, port))
+        self.guard = Guard(drops, lambda host, port: self._gathering.may_probe(host, port))
         self._sid = sid
         self._offer = offer
         self._inbox = inbox
@@ -100,11 +104,9 @@ class Connection:
                 await self._peer.close()
 
     def account(self) -> None:
-        """Write down what left, and what was dropped at the sockets."""
+        """Write down what left."""
         if self.stands:
             _LOG.info("session %s: %s", self._sid, self.egress.account())
-        if dropped := self.guard.account():
-            _LOG.info("session %s: datagrams dropped: %s", self._sid, dropped)
 
     def add_candidate(self, candidate: str) -> None:
         """Take a viewer's candidate (RFC 8839 candidate-attribute), or an empty one after the last.

@@ -62,6 +62,10 @@ class Drops:
     forged: int = 0  # SRTCP under another key than the session's, or for the second time
     overflow: int = 0  # DTLS faster than it is read
 
+    def counts(self) -> dict[str, int]:
+        """Give those that are not zero, each under its reason."""
+        return {name.replace("_", "-"): value for name, value in asdict(self).items() if value}
+
 
 class MalformedStun(ValueError):
     """A STUN request that cannot be read."""
@@ -77,10 +81,13 @@ class _Check:
 
 
 class Guard:
-    """Stands before all sockets of one session; `may_probe` says which host and port that one speaks to at all."""
+    """Stands before all sockets of one connection, and counts what does not pass in `drops`.
 
-    def __init__(self, may_probe: Callable[[str, int], bool]) -> None:
-        self.drops = Drops()
+    `may_probe` says which host and port that one speaks to at all.
+    """
+
+    def __init__(self, drops: Drops, may_probe: Callable[[str, int], bool]) -> None:
+        self.drops = drops
         self._may_probe = may_probe
         self._named: set[tuple[str, int]] = set()
         self._open: set[Source] = set()
@@ -144,7 +151,7 @@ class Guard:
 
     def account(self) -> str:
         """Say in one line what did not pass; empty when all did."""
-        return ", ".join(f"{name} {value}" for name, value in asdict(self.drops).items() if value)
+        return ", ".join(f"{name} {value}" for name, value in self.drops.counts().items())
 
     def _early(self, data: bytes, source: Source) -> Kind:
         # A browser begins DTLS when its own check was answered, which is before ours was: what it sends then is held,

@@ -94,9 +94,11 @@ async def test_pictures_go_on_while_a_stranger_sends_all_there_is_and_the_log_sa
         assert getattr(drops, name), name
     assert not call.ended.done()
 
+    assert house.sessions.dropped == drops.counts()
     house.sessions.end("a", "shutdown")
     await call.ended
-    assert f"session a: datagrams dropped: empty {drops.empty}, over_long {drops.over_long}, alien" in caplog.text
+    assert house.sessions.dropped == drops.counts()
+    assert f"session a: datagrams dropped: empty {drops.empty}, over-long {drops.over_long}, alien" in caplog.text
 
 
 async def test_a_stranger_who_knows_our_user_name_is_not_told_so(house: House, strangers: list[Stranger]) -> None:

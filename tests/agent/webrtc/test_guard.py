@@ -14,6 +14,7 @@ from agent.webrtc.guard import (
     MAX_NAMED,
     MAX_SOURCES,
     MAX_STUN_BYTES,
+    Drops,
     Guard,
     Kind,
 )
@@ -28,7 +29,7 @@ DTLS, RTCP = b"\x16\xfe\xfd" + bytes(40), b"\x81\xc9" + bytes(40)
 
 @pytest.fixture
 def guard() -> Guard:
-    return Guard(lambda host, port: host != FORBIDDEN[1])
+    return Guard(Drops(), lambda host, port: host != FORBIDDEN[1])
 
 
 def proves(guard: Guard, data: bytes, source: tuple[int, str, int] = VIEWER, theirs: str | None = THEIRS) -> bool:
@@ -243,7 +244,7 @@ def test_a_strangers_datagram_leads_nowhere_and_is_counted(guard: Guard, name: s
 
 @given(data=st.binary(max_size=200))
 def test_bytes_of_a_stranger_never_pass_and_never_raise(data: bytes) -> None:
-    guard = Guard(lambda host, port: host != FORBIDDEN[1])
+    guard = Guard(Drops(), lambda host, port: host != FORBIDDEN[1])
 
     for datagram in (data, b"\0\x01" + len(data).to_bytes(2) + b"\x21\x12\xa4\x42" + bytes(12) + data):
         assert guard.sort(datagram, STRANGER) is not Kind.DATA
