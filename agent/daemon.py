@@ -198,6 +198,7 @@ class Daemon:
                 refused=dict(self._calls.refused),
                 ended=dict(self._sessions.ended),
                 dropped=self._link.dropped,
+                datagrams=self._sessions.dropped,
             )
         )
 

@@ -32,7 +32,8 @@ _QUEUED: Final = 1024  # messages each way; one more is dropped: a status comes 
 class GatewayLink:
     """Connects a `Gateway` to the broker. `credentials` names the PEM (key and chain) to use at the next connection.
 
-    `on_status` is awaited for each device whose status is new, `say` gets a line at each change.
+    `on_status` is awaited for each device whose status is new, `on_lost` is called when the connection has ended, and
+    `say` gets a line at each change.
     """
 
     def __init__(
@@ -43,10 +44,11 @@ class GatewayLink:
         root: Path,
         credentials: Callable[[], Path],
         on_status: Callable[[str], Awaitable[None]],
+        on_lost: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
         self._host, self._port, self._root, self._credentials = host, port, root, credentials
-        self._on_status, self._say = on_status, say
+        self._on_status, self._on_lost, self._say = on_status, on_lost, say
         self._client: aiomqtt.Client | None = None
         self._version = _V5
 
@@ -85,6 +87,7 @@ class GatewayLink:
             finally:
                 self._client = None
                 gateway.lost()
+                self._on_lost()
             await asyncio.sleep(retry_s * random.uniform(0.5, 1.5))  # noqa: S311  # spreads load, hides nothing
             retry_s = min(retry_s * 2, _LONGEST_RETRY_S)
 

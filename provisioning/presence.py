@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from cryptography import x509
@@ -17,12 +17,23 @@ from provisioning.registry import Registry
 
 
 class Presence:
-    """Takes each new status of a device; `say` gets a line when it comes, goes, or is watched."""
+    """Takes each new status of a device; `say` gets a line when it comes, goes, or is watched.
+
+    `returned` is awaited for each device that is online, and was not or may not have been.
+    """
 
     def __init__(
-        self, *, root: x509.Certificate, registry: Registry, clock: Callable[[], datetime], say: Callable[[str], None]
+        self,
+        *,
+        root: x509.Certificate,
+        registry: Registry,
+        clock: Callable[[], datetime],
+        say: Callable[[str], None],
+        returned: Callable[[str], Awaitable[None]],
     ) -> None:
         self._root, self._registry, self._clock, self._say = root, registry, clock, say
+        self._returned = returned
+        self._here: set[str] = set()  # online, ever since the broker was there
         self._last: dict[str, Status] = {}  # of devices in the registry alone
 
     async def arrived(self, device: str, message: str) -> None:
@@ -44,6 +55,15 @@ class Presence:
         before, self._last[device] = self._last.get(device), status
         if line := change(before, status):
             self._say(f"{label}: {line}")
+        if status.presence != "online":
+            self._here.discard(device)
+        elif device not in self._here:
+            self._here.add(device)
+            await self._returned(device)
+
+    def lost(self) -> None:
+        """Note that there is no broker to say who comes and goes."""
+        self._here.clear()
 
 
 def change(before: Status | None, now: Status) -> str | None:

@@ -34,6 +34,7 @@ from provisioning.presence import Presence
 from provisioning.registry import Event, Registry
 from provisioning.store import Fleet
 from provisioning.web import Site
+from provisioning.withdrawals import Withdrawals, person_of
 
 BROKERS: Final = ("mosquitto", "embedded")
 LOOPBACK: Final = ("127.0.0.1", "::1")
@@ -67,13 +68,17 @@ class FleetService:
         self._authoriser = fleet.ensure_authoriser(_now())
         self._gateway_leaf = fleet.ensure_gateway(_now())
         self._contexts = [tls.server_context(fleet, _now()), tls.broker_context(fleet, _now())]
-        self._presence = Presence(root=fleet.root, registry=self.registry, clock=_now, say=say)
+        self._withdrawals = Withdrawals()
+        self._presence = Presence(
+            root=fleet.root, registry=self.registry, clock=_now, say=say, returned=self._tell_what_was_missed
+        )
         self._link = GatewayLink(
             host="localhost",
             port=fleet.ports.broker,
             root=fleet.directory / "root.pem",
             credentials=lambda: self._gateway_leaf.path,
             on_status=self._on_status,
+            on_lost=self._presence.lost,
             say=say,
         )
         self.gateway = Gateway(publish=self._link.publish)
@@ -149,13 +154,15 @@ class FleetService:
             await self._presence.arrived(device, message)
 
     async def _catch_up(self) -> int:
-        """Take in who is revoked, and give the number of the newest event."""
+        """Take in who is revoked and what was withdrawn, and give the number of the newest event."""
         for device in await asyncio.to_thread(self.registry.devices):
             if device.state == "revoked":
                 self.gateway.revoke(device.id)
         number = 0
         while events := await asyncio.to_thread(self.registry.events_after, number):
             number = events[-1].number
+            for event in events:
+                self._withdrawals.note(event)
         return number
 
     async def _follow_events(self, number: int, broker: _Broker) -> None:
@@ -167,6 +174,7 @@ class FleetService:
             await asyncio.sleep(_EVENTS_S)
 
     async def _happened(self, event: Event, broker: _Broker) -> None:
+        self._withdrawals.note(event)
         self._say(await asyncio.to_thread(self._sentence, event))
         if event.kind in {"revoked", "enrolled", "certified", "granted"}:
             await broker.reload()
@@ -185,10 +193,16 @@ class FleetService:
 
     async def _withdrawn(self, event: Event) -> None:
         """Have the devices end what one person was granted; permissions that they still have give them new grants."""
-        person = event.note.partition(" ")[0]
+        person = person_of(event)
         listed = await asyncio.to_thread(self.registry.devices)
         for device in [device.id for device in listed if device.state == "enrolled"]:
             if event.device in {None, device}:
+                await self._revoke(device, person)
+
+    async def _tell_what_was_missed(self, device: str) -> None:
+        """Repeat withdrawals to a device that was away; of who may see it again, nothing: their new grants stand."""
+        for person in self._withdrawals.concerning(device, _now()):
+            if not (await asyncio.to_thread(self.people.permissions, person)).allow(device):
                 await self._revoke(device, person)
 
     async def _revoke(self, device: str, person: str = "") -> None:

@@ -20,7 +20,7 @@ from agent.media.stream import Stream
 from agent.tasks import end
 from agent.webrtc.control import LABEL, Control
 from agent.webrtc.egress import Egress
-from agent.webrtc.guard import Guard
+from agent.webrtc.guard import Drops, Guard
 from agent.webrtc.ice import Gathering
 from agent.webrtc.inbox import Inbox
 from agent.webrtc.reports import Reports
@@ -31,6 +31,7 @@ from protocol.errors import Refused
 _LOG: Final = logging.getLogger(__name__)
 MIN_BPS: Final = 50_000  # no viewer's rate is estimated lower: even the smallest stream needs as much
 _UNREAD_BYTES: Final = 16 * 1024  # answers that a viewer has not taken; until it does, its commands are dropped
+_GRACE_S: Final = 5.0  # for a check from an address that nobody named, once both sides have named all of theirs
 _CLOSE_S: Final = 5.0  # a connection that does not close by then is left to the garbage collector
 
 
@@ -51,17 +52,21 @@ class Connection:
         level_idc: int,
         playout_delay_ms: int,
         ssrc: int,
+        drops: Drops,
         scope: Callable[[], frozenset[str]],
         now: Callable[[], float],
         on_change: Callable[[Connection], None],
     ) -> None:
-        """`on_change` is called when it stands, and when it is over; `scope` is what the grant allows now."""
+        """`on_change` is called when it stands, and when it is over; `scope` is what the grant allows now.
+
+        `drops` counts what does not pass at the sockets.
+        """
         self.stands = False
         self.over = ""
         self.settled = asyncio.Event()  # it stands, or is over
         self.bandwidth = Bandwidth(start_bps=full_bps, min_bps=MIN_BPS, max_bps=full_bps)
         self.egress = Egress(stream, self.bandwidth, inbox, playout_delay_ms=playout_delay_ms, full_bps=full_bps)
-        self.guard = Guard()
+        self.guard = Guard(drops, lambda host, port: self._gathering.may_probe(host, port))
         self._sid = sid
         self._offer = offer
         self._inbox = inbox
@@ -74,7 +79,10 @@ class Connection:
         self._control: Control | None = None
         self._peer = dtls.peer_connection(key, certificate)
         self._subscribed = False
-        self._candidates: asyncio.Queue[str] = asyncio.Queue(MAX_CANDIDATES)  # more than that are not probed
+        # More than that are not probed; the empty one is their end.
+        self._candidates: asyncio.Queue[str] = asyncio.Queue(MAX_CANDIDATES + 1)
+        self._all_named = asyncio.Event()  # by the viewer
+        self._all_found = asyncio.Event()  # by us
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self, answered: Callable[[str], None], found: Callable[[str, str], None]) -> None:
@@ -85,6 +93,7 @@ class Connection:
         answered(await self._negotiate())
         self._tasks.append(asyncio.create_task(self._probe(), name=f"candidates-{self._sid}"))
         self._tasks.append(asyncio.create_task(self._gather(found), name=f"gathering-{self._sid}"))
+        self._tasks.append(asyncio.create_task(self._give_up(), name=f"giving-up-{self._sid}"))
 
     async def close(self) -> None:
         """Let go of everything. Harmless twice."""
@@ -95,20 +104,21 @@ class Connection:
                 await self._peer.close()
 
     def account(self) -> None:
-        """Write down what left, and what was dropped at the sockets."""
+        """Write down what left."""
         if self.stands:
             _LOG.info("session %s: %s", self._sid, self.egress.account())
-        if dropped := self.guard.account():
-            _LOG.info("session %s: datagrams dropped: %s", self._sid, dropped)
 
     def add_candidate(self, candidate: str) -> None:
-        """Take a viewer's candidate (RFC 8839 candidate-attribute); what may not be probed is passed over."""
-        if candidate and not self._candidates.full():
+        """Take a viewer's candidate (RFC 8839 candidate-attribute), or an empty one after the last.
+
+        What may not be probed is passed over.
+        """
+        if not self._candidates.full():
             self._candidates.put_nowait(candidate)
 
     async def _negotiate(self) -> str:
         offer = self._offer
-        for candidate in offer.candidates:
+        for candidate in (*offer.candidates, *[""] * offer.ends_candidates):
             self.add_candidate(candidate)
         peer = self._peer
         peer.add_listener("connectionstatechange", self._on_state)
@@ -143,7 +153,7 @@ class Connection:
         sockets.put_guard(transport, self.guard)
         dtls.send_by_records(transport)
         dtls.on_rtcp(transport, reports.take, self.guard.drops)
-        self._gathering = Gathering(self._network, transport)
+        self._gathering = Gathering(self._network, transport, self.guard.expect)
         transport.transport.on("statechange", lambda: self._on_ice(transport.transport.state))
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
@@ -181,11 +191,27 @@ class Connection:
             except Refused as refusal:
                 _LOG.warning("session %s: %s", self._sid, refusal)
                 self._end(refusal.reason)
+            self._all_found.set()
+
+    async def _give_up(self) -> None:
+        """End a call that leads nowhere before its time: others may need the place.
+
+        aioice is not told of the end of candidates: it fails at once where it has none to check, and a viewer behind
+        a NAT, or with names that mean nothing to us, is known by its own check alone.
+        """
+        await self._all_named.wait()
+        await self._all_found.wait()
+        await asyncio.sleep(_GRACE_S)
+        if not self.guard.has_heard_anybody:
+            self._end("setup-timeout")
 
     async def _probe(self) -> None:
         """Hand candidates to ICE one by one: a name to resolve holds up its followers, never the answer."""
         while True:
             text = await self._candidates.get()
+            if not text:
+                self._all_named.set()
+                continue
             try:
                 candidate = candidate_from_sdp(text.removeprefix("candidate:"))
                 known = candidate.component == 1 and candidate.protocol.lower() == "udp"  # aioice stumbles over 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import hmac
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from struct import Struct
 from typing import Final
@@ -20,6 +21,7 @@ MAX_BYTES: Final = 1500  # more than any packet of a viewer's
 MAX_STUN_BYTES: Final = 548  # RFC 8489, section 6.1
 MAX_ATTRIBUTES: Final = 24  # a browser's check has ten
 MAX_SOURCES: Final = 100  # that checks of one session may come from; as many pairs as ICE forms (RFC 8445, 6.1.2.5)
+MAX_NAMED: Final = 100  # addresses that its viewer named, whose checks are heard beyond that
 MAX_HELD: Final = 8  # datagrams that came before their pair had succeeded; a flight of DTLS has less
 MAX_QUEUED: Final = 64  # datagrams that wait for DTLS
 
@@ -55,9 +57,14 @@ class Drops:
     malformed: int = 0  # STUN that cannot be read
     unproven: int = 0  # a check without our user name, or not made with our password
     unasked: int = 0  # a response to no request of ours, or an indication
+    forbidden: int = 0  # a valid check from an address that the session does not speak to
     crowd: int = 0  # a check from one address more than a session learns
     forged: int = 0  # SRTCP under another key than the session's, or for the second time
     overflow: int = 0  # DTLS faster than it is read
+
+    def counts(self) -> dict[str, int]:
+        """Give those that are not zero, each under its reason."""
+        return {name.replace("_", "-"): value for name, value in asdict(self).items() if value}
 
 
 class MalformedStun(ValueError):
@@ -74,10 +81,15 @@ class _Check:
 
 
 class Guard:
-    """Stands before all sockets of one session."""
+    """Stands before all sockets of one connection, and counts what does not pass in `drops`.
 
-    def __init__(self) -> None:
-        self.drops = Drops()
+    `may_probe` says which host and port that one speaks to at all.
+    """
+
+    def __init__(self, drops: Drops, may_probe: Callable[[str, int], bool]) -> None:
+        self.drops = drops
+        self._may_probe = may_probe
+        self._named: set[tuple[str, int]] = set()
         self._open: set[Source] = set()
         self._checked: set[Source] = set()
         self._held: deque[tuple[Source, bytes]] = deque()
@@ -116,6 +128,11 @@ class Guard:
             return False
         return self._learn(source, check)
 
+    def expect(self, host: str, port: int) -> None:
+        """Hear checks from an address that the viewer named, however many others a recorded check was sent from."""
+        if len(self._named) < MAX_NAMED:
+            self._named.add((host, port))
+
     def succeeded(self, source: Source) -> list[bytes]:
         """Let data pass from an address whose pair has succeeded; gives what was held for that, in order."""
         self._open.add(source)
@@ -127,9 +144,14 @@ class Guard:
         """Whether a valid check came from there, before its pair had succeeded."""
         return source in self._checked
 
+    @property
+    def has_heard_anybody(self) -> bool:
+        """Whether any valid check came, or any pair has succeeded."""
+        return bool(self._checked or self._open)
+
     def account(self) -> str:
         """Say in one line what did not pass; empty when all did."""
-        return ", ".join(f"{name} {value}" for name, value in asdict(self.drops).items() if value)
+        return ", ".join(f"{name} {value}" for name, value in self.drops.counts().items())
 
     def _early(self, data: bytes, source: Source) -> Kind:
         # A browser begins DTLS when its own check was answered, which is before ours was: what it sends then is held,
@@ -161,7 +183,13 @@ class Guard:
         if not check.has_priority:  # a new pair is given that of its first check
             self.drops.malformed += 1
             return False
-        if source not in self._checked and len(self._checked) >= MAX_SOURCES:
+        if source in self._checked:
+            return True
+        address = source[1:]
+        if not self._may_probe(*address):
+            self.drops.forbidden += 1
+            return False
+        if address not in self._named and len(self._checked) >= MAX_SOURCES:
             self.drops.crowd += 1
             return False
         self._checked.add(source)

@@ -37,12 +37,15 @@ _UNRELATED: Final = (("0.0.0.0", 9), ("::", 9))  # noqa: S104  # in the related 
 class Gathering:
     """Finds what one session may be reached at."""
 
-    def __init__(self, network: NetworkConfig, transport: RTCDtlsTransport) -> None:
-        """Put itself in the place of aioice's own gathering, which begins with the local description."""
+    def __init__(self, network: NetworkConfig, transport: RTCDtlsTransport, named: Callable[[str, int], None]) -> None:
+        """Put itself in the place of aioice's own gathering, which begins with the local description.
+
+        `named` hears of each address of the viewer's that may be probed.
+        """
         self._network = network
         self._servers = [parse_server(url) for url in (*network.stun, *network.turn)]
         self._connection = gathering.gather_by(transport, self._open)
-        gathering.speak_only(self._connection, self.may_probe)
+        gathering.probe_only(self._connection, self.may_probe, named)
         self._reach = Reach()
         self._sockets: list[ice.StunProtocol] = []
         self._foundations: dict[tuple[str, ...], int] = {}

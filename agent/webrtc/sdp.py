@@ -42,6 +42,7 @@ class CheckedOffer:
 
     sdp: str  # written anew, without candidates: those are probed only after `addresses.may_probe`
     candidates: tuple[str, ...]  # candidate-attribute values, RFC 8839 section 5.1
+    ends_candidates: bool  # none will follow (RFC 8840, section 4.1.3)
     mid: str  # of the video
     may_answer_passively: bool
     sections: tuple[str | None, ...]  # as offered: None is answered by aiortc, a text is the refusal of that section
@@ -112,6 +113,7 @@ def check_offer(sdp: str, *, control: bool = False) -> CheckedOffer:
     return CheckedOffer(
         sdp="".join(f"{line}\r\n" for lines in (head, *written) for line in lines),
         candidates=candidates,
+        ends_candidates=any("end-of-candidates" in section.attributes for section in (session, *alike)),
         mid=mid,
         may_answer_passively=transport.setup == "actpass",
         sections=tuple(

@@ -19,7 +19,7 @@ from agent.tasks import end
 from agent.webrtc.connection import Connection
 from agent.webrtc.control import SCOPE
 from agent.webrtc.egress import Egress
-from agent.webrtc.guard import Guard
+from agent.webrtc.guard import Drops, Guard
 from agent.webrtc.inbox import Inbox
 from agent.webrtc.sdp import CheckedOffer, check_offer
 from protocol.errors import Refused
@@ -75,6 +75,7 @@ class Session:
         """Errors: Refused, before anything is made for an offer that cannot be answered."""
         self.terms = terms
         self.connected = False
+        self.drops = Drops()  # at the sockets of all its connections
         self._stream = stream
         self._inbox = inbox
         self._ssrc = ssrc
@@ -156,8 +157,10 @@ class Session:
             self._life.reschedule(asyncio.get_running_loop().time() + life_s)
 
     def account(self) -> None:
-        """Write down what left over the last connection."""
+        """Write down what left over the last connection, and what was dropped at the sockets of all of them."""
         self._connection.account()
+        if dropped := self.guard.account():
+            _LOG.info("session %s: datagrams dropped: %s", self.terms.sid, dropped)
 
     def add_candidate(self, candidate: str) -> None:
         """Take a viewer's candidate, for the connection that it offered last."""
@@ -181,6 +184,7 @@ class Session:
             level_idc=self.terms.level_idc,
             playout_delay_ms=self.terms.playout_delay_ms,
             ssrc=self._ssrc,
+            drops=self.drops,
             scope=lambda: self._scope,
             now=self._now,
             on_change=self._on_change,

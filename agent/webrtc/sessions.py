@@ -40,6 +40,7 @@ class Sessions:
         self._open: dict[str, tuple[Session, asyncio.Task[None]]] = {}
         self._closed = False
         self.ended: Counter[str] = Counter()  # by reason, since the start
+        self._dropped: Counter[str] = Counter()  # at the sockets of those that ended
 
     def __len__(self) -> int:
         """How many there are, connected or about to be."""
@@ -49,6 +50,11 @@ class Sessions:
     def viewers(self) -> int:
         """How many are connected."""
         return sum(session.connected for session, _ in self._open.values())
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """How many datagrams did not pass at the sockets, by reason, since the start."""
+        return sum((Counter(session.drops.counts()) for session, _ in self._open.values()), Counter(self._dropped))
 
     def open(
         self,
@@ -166,6 +172,7 @@ class Sessions:
             was_connected = session.connected
             del self._open[sid]
             self.ended[reason] += 1
+            self._dropped.update(session.drops.counts())
             _LOG.info("viewer %s: %s", "left" if was_connected else "not connected", reason)
             session.account()
             ended(reason)

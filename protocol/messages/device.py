@@ -54,6 +54,7 @@ class Telemetry(Signed):
     refused: Mapping[str, int]  # messages on the call topic that came to nothing, by reason
     ended: Mapping[str, int]  # sessions, by the reason of their end
     dropped: int  # MQTT messages that found no room in a queue, either way
+    datagrams: Mapping[str, int]  # that did not pass at the sockets of sessions, by reason
 
     @classmethod
     def parse(cls, payload: Mapping[str, Any]) -> Self:
@@ -68,4 +69,5 @@ class Telemetry(Signed):
             refused=read.counts("refused"),
             ended=read.counts("ended"),
             dropped=read.integer("dropped"),
+            datagrams=read.counts("datagrams"),
         )

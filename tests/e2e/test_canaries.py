@@ -6,18 +6,21 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, Response, expect
 
+from protocol.ice import short_lived
 from provisioning.people import People
 from provisioning.registry import Registry
 from provisioning.store import Fleet, load
 from tests.kit.brokers import free_port
 from tests.kit.canaries import Canaries, processes
+from tests.kit.coturn import SECRET, Coturn, coturn
 from tests.kit.demo import see_more
 from tests.kit.pki import make_fleet, utc_now
 from tests.kit.site import LIVE
@@ -47,6 +50,7 @@ class World:
 
     directory: Path
     fleet: Fleet
+    relay: Coturn
     canaries: Canaries = field(default_factory=Canaries)
     logs: dict[str, str] = field(default_factory=dict)
     ended: dict[str, int | None] = field(default_factory=dict)
@@ -87,15 +91,19 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    """A fleet on free ports, whose keys and this machine's addresses are among the canaries."""
+def world(tmp_path: Path) -> Iterator[World]:
+    """A fleet on free ports, with a relay. Keys, the relay's secret and this machine's addresses are canaries."""
     directory = make_fleet(tmp_path / "fleet").directory
     ports = [f"{name} = {free_port()}\n" for name in ("https", "broker", "page")]
     settings = (directory / "fleet.toml").read_text().partition("[ports]")[0]
-    (directory / "fleet.toml").write_text(settings + "[ports]\n" + "".join(ports))
-    world = World(tmp_path, load(directory))
-    world.canaries.add_addresses()
-    return world
+    (directory / "turn.secret").write_text(SECRET)
+    with coturn("127.0.0.1", load(directory), tmp_path / "coturn", ports=(free_port(), free_port())) as relay:
+        servers = f'[ice]\nturn = ["{relay.turn()}"]\nturn_secret = "turn.secret"\n'
+        (directory / "fleet.toml").write_text(settings + servers + "[ports]\n" + "".join(ports))
+        world = World(tmp_path, load(directory), relay)
+        world.canaries.add_addresses()
+        world.canaries.add("the relay's secret", SECRET)
+        yield world
 
 
 async def test_no_secret_is_in_a_log_on_a_command_line_or_in_an_environment(world: World, page: Page) -> None:
@@ -123,6 +131,9 @@ async def test_no_secret_is_in_a_log_on_a_command_line_or_in_an_environment(worl
                 world.logs["browser"] = await _browse(world, page, codes[1])
                 await world.until(lambda: " fps" in world.logs["shell"])
                 canaries.add_keys(world.directory)
+                await world.until(lambda: len(world.relay.passwords()) == 3)  # the camera, the shell and the browser
+                for name, password in world.relay.passwords().items():
+                    canaries.add(f"TURN password of {name}", password)
                 found = [(name, canary) for name, text in processes() for canary in canaries.in_process(text)]
 
     assert not found
@@ -163,6 +174,9 @@ async def _browse(world: World, page: Page, code: str) -> str:
 
 def _write_config(world: World) -> Path:
     fleet, path = world.fleet, world.directory / "agent.toml"
+    made = short_lived(SECRET, name="camera", until_s=int(time.time()) + 600)
+    credential = world.directory / "turn.toml"
+    credential.write_text(f'username = "{made.username}"\npassword = "{made.password}"\n')
     tables = {
         "identity": {
             "root": str(fleet.directory / "root.pem"),
@@ -171,6 +185,7 @@ def _write_config(world: World) -> Path:
         },
         "broker": {"host": "localhost", "port": fleet.ports.broker},
         "camera": {"source": "pattern", "width": 320, "height": 180},
+        "network": {"turn": [world.relay.turn()], "turn_credential": str(credential)},
         "log": {"level": "debug"},
     }
     lines = [

@@ -117,6 +117,7 @@ class Cast:
             refused={"badsignature": 7, "busy": 1},
             ended={"left": 3, "setup-timeout": 1},
             dropped=0,
+            datagrams={"stranger": 12, "over-long": 1},
         )
 
     def chained(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 import socket
 import subprocess
 import time
@@ -14,13 +15,14 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from protocol.ice import short_lived
 from protocol.names import Role
 from provisioning import ca
 from provisioning.files import Leaf, write_leaf
 from provisioning.store import Fleet
 from tests.kit.link import Namespace
 
-SECRET = "a secret of coturn and whoever makes credentials"
+SECRET = "a-secret-of-coturn-and-whoever-makes-credentials"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,14 @@ class Coturn:
     ports: tuple[int, int]
     ca: Path
     log: Path
+
+    def passwords(self) -> dict[str, str]:
+        """Those of everybody who was let in so far, by user name."""
+        names = set(re.findall(r"username=<([0-9]+:[^>]+)>", self.log.read_text(errors="replace")))
+        credentials = (
+            short_lived(SECRET, name=name.partition(":")[2], until_s=int(name.partition(":")[0])) for name in names
+        )
+        return {one.username: one.password for one in credentials}
 
     @property
     def stun(self) -> str:
@@ -58,15 +68,17 @@ def coturn(
     """
     directory.mkdir()
     certificate = _certificate(fleet, address, directory)
+    configuration = directory / "turnserver.conf"
+    configuration.touch(mode=0o600)
+    configuration.write_text(f"static-auth-secret={SECRET}\n")  # which is no one's business on a command line
     log = directory / "coturn.log"
     options = [
-        "-n",  # no configuration file
+        *("-c", str(configuration)),
         "--no-cli",
         "--no-dtls",
         "--fingerprint",
         "--realm=camward.test",
         "--use-auth-secret",
-        f"--static-auth-secret={SECRET}",
         f"--listening-ip={address}",
         f"--relay-ip={address}",
         f"--listening-port={ports[0]}",
@@ -79,7 +91,7 @@ def coturn(
         "--verbose",
     ]
     with log.open("wb") as out:
-        command = ["turnserver", *options]
+        command = ["stdbuf", "-oL", "turnserver", *options]  # else its log is written in blocks
         process = subprocess.Popen(place.command(*command) if place else command, stdout=out, stderr=subprocess.STDOUT)
     try:
         with contextlib.nullcontext() if place is None else place.entered():

@@ -93,9 +93,9 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serving(directory: Path, broker: str) -> AsyncIterator[Served]:
-    """Serve a new fleet until the end of the block; an error of the service comes out of it."""
-    fleet = brokers.make_fleet(directory)
+async def serving(directory: Path, broker: str, fleet: Fleet | None = None) -> AsyncIterator[Served]:
+    """Serve a fleet, a new one if none is given, until the end of the block; an error of it comes out."""
+    fleet = fleet or brokers.make_fleet(directory)
     registry = Registry(fleet.registry_url)
     served = Served(fleet=fleet, broker=broker, registry=registry, people=People(registry.engine))
     stop, ready = asyncio.Event(), asyncio.Event()

@@ -22,6 +22,8 @@ from protocol.messages import Revoke
 from protocol.names import Role
 from provisioning import ca
 from provisioning.files import FleetError
+from provisioning.people import People
+from provisioning.registry import Registry
 from provisioning.serve import FleetService, Options
 from tests.kit import brokers, site
 from tests.kit.brokers import RunningBroker, next_message
@@ -106,6 +108,47 @@ async def test_a_permission_that_is_withdrawn_ends_that_persons_sessions_alone(s
         assert (revoke.device, revoke.sub) == (device.id, "anna")
         async with browser.post("/v1/grants", json={"device": device.id, "jwk": JWK, "scope": "live"}) as refused:
             assert (await refused.json())["error"] == "forbidden"
+
+
+async def heard_at_control(camera: aiomqtt.Client) -> str:
+    """Whose grants the camera is told to take for nothing next."""
+    _, message = await next_message(camera)
+    return Revoke.parse(jws.peek(message).payload).sub
+
+
+async def test_a_device_that_was_offline_hears_of_a_withdrawal_when_it_comes_and_each_time_it_comes_back(
+    served: Served,
+) -> None:
+    device = enrol(served.fleet, served.registry, "SN1")
+    for name in ("anna", "bert"):
+        served.people.permit(name, device="*", scope=site.LIVE, is_app=False, now=utc_now())
+        served.people.withdraw(name, device="*", now=utc_now())
+    served.people.permit("bert", device=device.id, scope=site.LIVE, is_app=False, now=utc_now())
+    await until(lambda: any("anna may not use" in line for line in served.lines))
+    await until(lambda: sum("bert may use" in line for line in served.lines) == 2)
+    signer = Signer(key=device.operational.key, chain=list(device.operational.chain))
+    topic = topics.status(device.id)
+
+    async with served.camera(device) as camera:
+        assert await heard_at_control(camera) == "anna"
+
+        served.people.withdraw("bert", device="*", now=utc_now())
+        assert await heard_at_control(camera) == "bert"
+        await camera.publish(topic, site.status(signer, device.id, "offline"), qos=1, retain=True)
+        await camera.publish(topic, site.status(signer, device.id), qos=1, retain=True)
+        assert [await heard_at_control(camera) for _ in range(2)] == ["bert", "anna"]
+
+
+async def test_a_withdrawal_is_repeated_also_by_a_service_that_was_started_after_it(tmp_path: Path) -> None:
+    fleet = brokers.make_fleet(tmp_path / "fleet")
+    registry = Registry(fleet.registry_url)
+    device, people = enrol(fleet, registry, "SN1"), People(registry.engine)
+    people.permit("anna", device=device.id, scope=site.LIVE, is_app=False, now=utc_now())
+    people.withdraw("anna", device=device.id, now=utc_now())
+    registry.close()
+
+    async with serving(tmp_path, "mosquitto", fleet) as served, served.camera(device) as camera:
+        assert await heard_at_control(camera) == "anna"
 
 
 async def test_a_broker_that_dies_is_started_again_and_the_cameras_come_back(tmp_path: Path) -> None:

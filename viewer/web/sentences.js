@@ -7,7 +7,7 @@ const SENTENCES = {
   forbidden: "You may not watch this camera; ask whoever runs the fleet for access.",
   privacy: "The camera's privacy switch is on, and it stays dark until somebody turns the switch off.",
   codec: "The camera and this browser have no video format in common; try another browser.",
-  "setup-timeout": "The camera did not answer within 15 seconds; it may be starting, so try again.",
+  "setup-timeout": "No connection to the camera came about in time; it may be starting, so try again, and check both networks.",
   revoked: "This camera was taken out of the fleet and is not trusted any more.",
   shutdown: "The camera is being switched off or restarted; try again in a minute.",
   replaced: "A newer call from this browser took the place of this one.",

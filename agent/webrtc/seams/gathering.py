@@ -7,12 +7,11 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from aioice import Candidate, stun, turn
+from aioice import Candidate, turn
 from aioice.ice import Connection, StunProtocol
 from aiortc import RTCDtlsTransport, RTCPeerConnection
 
 GATHER: Final = "gather_candidates"
-REQUEST_RECEIVED: Final = "request_received"
 ADD_CANDIDATE: Final = "_add_remote_candidate"
 CONNECT: Final = "_RTCPeerConnection__connect"
 DELETE: Final = "delete"
@@ -43,19 +42,17 @@ def gather_by(transport: RTCDtlsTransport, gather: Callable[[Connection], Awaita
     return connection
 
 
-def speak_only(connection: Connection, may_probe: Callable[[str, int], bool]) -> None:
-    """Speak to these addresses alone, however they are learnt: from a candidate, a name in it, or a check of theirs."""
-    received, added = connection.request_received, connection._add_remote_candidate
-
-    def request_received(message: stun.Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
-        if may_probe(*addr):
-            received(message, addr, protocol)
+def probe_only(
+    connection: Connection, may_probe: Callable[[str, int], bool], named: Callable[[str, int], None]
+) -> None:
+    """Probe these addresses alone, be they in a candidate or behind a name in it; `named` hears of each one."""
+    added = connection._add_remote_candidate
 
     def add_remote_candidate(remote_candidate: Candidate, network_host: str) -> None:
         if may_probe(network_host, remote_candidate.port):
+            named(network_host, remote_candidate.port)
             added(remote_candidate, network_host)
 
-    setattr(connection, REQUEST_RECEIVED, request_received)
     setattr(connection, ADD_CANDIDATE, add_remote_candidate)
 
 

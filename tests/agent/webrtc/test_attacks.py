@@ -14,6 +14,7 @@ from aioice import ice
 from agent.media.packetize import Packetized
 from agent.media.stream import Stream
 from agent.tasks import end
+from agent.webrtc.guard import MAX_SOURCES
 from tests.kit.borrowed import attribute
 from tests.kit.hostile_datagrams import HOSTILE, Stranger, request
 from tests.kit.house import Call, House
@@ -93,9 +94,11 @@ async def test_pictures_go_on_while_a_stranger_sends_all_there_is_and_the_log_sa
         assert getattr(drops, name), name
     assert not call.ended.done()
 
+    assert house.sessions.dropped == drops.counts()
     house.sessions.end("a", "shutdown")
     await call.ended
-    assert f"session a: datagrams dropped: empty {drops.empty}, over_long {drops.over_long}, alien" in caplog.text
+    assert house.sessions.dropped == drops.counts()
+    assert f"session a: datagrams dropped: empty {drops.empty}, over-long {drops.over_long}, alien" in caplog.text
 
 
 async def test_a_stranger_who_knows_our_user_name_is_not_told_so(house: House, strangers: list[Stranger]) -> None:
@@ -130,6 +133,31 @@ async def test_who_knows_our_password_is_heard_and_has_no_say(house: House, stra
 
     assert not call.ended.done()
     assert house.session("a").guard.drops.empty == 1
+
+
+async def test_who_records_a_check_keeps_out_no_address_that_the_viewer_names_later(
+    house: House, strangers: list[Stranger]
+) -> None:
+    call = await house.call("a")
+    answer = await call.answer
+    (ours,), (password,) = attribute(answer, "ice-ufrag"), attribute(answer, "ice-pwd")
+    (theirs,) = attribute(call.watcher.peer.localDescription.sdp, "ice-ufrag")
+    check, door, session = request(f"{ours}:{theirs}", password), doors(answer)[0], house.session("a")
+    for _ in range(MAX_SOURCES + 1):
+        strangers.append(Stranger(door[0]))
+        strangers[-1].send(check, door)
+    await call.until(lambda: session.guard.drops.crowd == 1)
+    strangers.append(later := Stranger(door[0]))
+    host, port = later.address
+
+    house.sessions.add_candidate("a", f"candidate:1 1 udp 1 {host} {port} typ host")
+
+    def answered() -> bool:
+        later.send(check, door)
+        later.listen()
+        return later.reply_bytes > 0
+
+    await call.until(answered)
 
 
 async def test_a_viewer_that_names_a_second_component_and_checks_from_there_is_no_trouble(

@@ -7,18 +7,29 @@ from aioice import stun
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.webrtc.guard import MAX_ATTRIBUTES, MAX_BYTES, MAX_HELD, MAX_SOURCES, MAX_STUN_BYTES, Guard, Kind
+from agent.webrtc.guard import (
+    MAX_ATTRIBUTES,
+    MAX_BYTES,
+    MAX_HELD,
+    MAX_NAMED,
+    MAX_SOURCES,
+    MAX_STUN_BYTES,
+    Drops,
+    Guard,
+    Kind,
+)
 from tests.kit.hostile_datagrams import HOSTILE, raw_stun, request
 
 VIEWER = (1, "192.0.2.1", 5000)
 STRANGER = (1, "203.0.113.9", 4000)
+FORBIDDEN = (1, "127.0.0.1", 4000)
 OURS, THEIRS, PASSWORD = "abcd", "efgh", "p" * 22
 DTLS, RTCP = b"\x16\xfe\xfd" + bytes(40), b"\x81\xc9" + bytes(40)
 
 
 @pytest.fixture
 def guard() -> Guard:
-    return Guard()
+    return Guard(Drops(), lambda host, port: host != FORBIDDEN[1])
 
 
 def proves(guard: Guard, data: bytes, source: tuple[int, str, int] = VIEWER, theirs: str | None = THEIRS) -> bool:
@@ -183,6 +194,41 @@ def test_checks_are_taken_from_so_many_addresses_and_from_those_again(guard: Gua
     assert proves(guard, good(), sources[0])
 
 
+def test_a_recorded_check_from_a_hundred_ports_keeps_out_no_address_that_the_viewer_names(guard: Guard) -> None:
+    for port in range(MAX_SOURCES):
+        assert proves(guard, good(), (1, "203.0.113.9", port))
+    assert not proves(guard, good())
+
+    guard.expect(*VIEWER[1:])
+
+    assert proves(guard, good())
+    assert proves(guard, good(), (2, *VIEWER[1:])), "on another socket of ours"
+    assert not proves(guard, good(), (1, VIEWER[1], 5001))
+    assert guard.account() == "crowd 2"
+
+
+def test_so_many_addresses_may_be_named(guard: Guard) -> None:
+    for port in range(MAX_SOURCES):
+        proves(guard, good(), (1, "203.0.113.9", port))
+    for port in range(MAX_NAMED + 1):
+        guard.expect(VIEWER[1], port)
+
+    heard = [proves(guard, good(), (1, VIEWER[1], port)) for port in range(MAX_NAMED + 1)]
+
+    assert heard == [True] * MAX_NAMED + [False]
+
+
+def test_an_address_that_is_not_spoken_to_is_not_learnt_even_where_it_is_named(guard: Guard) -> None:
+    guard.expect(*FORBIDDEN[1:])
+
+    for _ in range(MAX_SOURCES):
+        assert not proves(guard, good(), FORBIDDEN)
+
+    assert not guard.has_heard(FORBIDDEN)
+    assert guard.account() == f"forbidden {MAX_SOURCES}"
+    assert proves(guard, good())
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_strangers_datagram_leads_nowhere_and_is_counted(guard: Guard, name: str) -> None:
     data = HOSTILE[name]
@@ -198,7 +244,7 @@ def test_a_strangers_datagram_leads_nowhere_and_is_counted(guard: Guard, name: s
 
 @given(data=st.binary(max_size=200))
 def test_bytes_of_a_stranger_never_pass_and_never_raise(data: bytes) -> None:
-    guard = Guard()
+    guard = Guard(Drops(), lambda host, port: host != FORBIDDEN[1])
 
     for datagram in (data, b"\0\x01" + len(data).to_bytes(2) + b"\x21\x12\xa4\x42" + bytes(12) + data):
         assert guard.sort(datagram, STRANGER) is not Kind.DATA

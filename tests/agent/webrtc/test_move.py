@@ -53,6 +53,23 @@ async def test_a_viewer_who_moves_sees_the_picture_go_on_in_the_same_session(hou
     assert house.sessions.ended == {"privacy": 1}
 
 
+async def test_datagrams_that_did_not_pass_are_counted_over_all_connections_and_sessions(house: House) -> None:
+    call, other = await house.watch("a"), await house.watch("b")
+    house.session("a").guard.drops.empty += 1
+    house.session("b").guard.drops.alien += 2
+
+    moved = await house.move(call)
+    await moved.accept()
+    await moved.watcher.see(5)
+    house.session("a").guard.drops.empty += 1
+    counted = house.sessions.dropped
+    house.sessions.end("b", "shutdown")
+    await other.ended
+
+    assert (counted["empty"], counted["alien"]) == (2, 2)
+    assert all(house.sessions.dropped[name] >= count for name, count in counted.items())
+
+
 async def test_whoever_moves_needs_no_place_of_its_own(house: House) -> None:
     call = await house.watch("a")
     await house.watch("b")

@@ -89,6 +89,8 @@ def test_a_good_offer_gives_its_candidates_apart() -> None:
 
     assert offer.mid == "0"
     assert offer.candidates == ("1 1 udp 2113937151 192.168.1.7 50000 typ host",)
+    assert offer.ends_candidates
+    assert not check_offer(OFFER.replace("a=end-of-candidates\n", "")).ends_candidates
     assert "candidate" not in offer.sdp
 
 

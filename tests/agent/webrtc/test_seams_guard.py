@@ -13,7 +13,7 @@ from aioice.ice import CandidatePair, Connection, StunProtocol
 from aiortc import RTCDtlsTransport, RTCRtpTransceiver
 from OpenSSL import SSL
 
-from agent.webrtc.guard import MAX_QUEUED, Guard
+from agent.webrtc.guard import MAX_QUEUED, Drops, Guard
 from agent.webrtc.seams import dtls, sockets
 from tests.kit.foundations import moved, takes
 from tests.kit.hostile_datagrams import raw_stun, request
@@ -24,7 +24,7 @@ VIEWER = ("192.0.2.1", 5000)
 
 def guarded(transceiver: RTCRtpTransceiver) -> tuple[Connection, Guard, sockets.GuardedSocket]:
     """A connection with a guard, and a socket of it that is not open."""
-    guard = Guard()
+    guard = Guard(Drops(), lambda host, port: True)
     sockets.put_guard(transceiver.sender.transport, guard)
     connection = transceiver.sender.transport.transport._connection
     sock = sockets.GuardedSocket(connection)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 
 import pytest
 
 from agent.media.stream import Stream
+from agent.webrtc import connection
 from protocol.certificates import thumbprint
 from protocol.errors import Refused
 from tests.kit.caller import Signer
@@ -47,6 +49,41 @@ async def test_a_caller_who_never_connects_is_let_go(house: House, stream: Strea
 
     assert await call.ended == "setup-timeout"
     assert stream.viewers == 0
+
+
+@pytest.mark.parametrize("is_in_the_offer", [True, False])
+async def test_a_call_to_nowhere_gives_its_place_back_before_its_time(
+    house: House, stream: Stream, monkeypatch: pytest.MonkeyPatch, is_in_the_offer: bool
+) -> None:
+    monkeypatch.setattr(connection, "_GRACE_S", 0.3)
+    call = await house.call("a", setup_s=600.0, change=partial(without_candidates, ends=is_in_the_offer))
+    await call.answer
+    if not is_in_the_offer:
+        await asyncio.sleep(0.6)
+        assert not call.ended.done()
+        house.sessions.add_candidate("a", "")
+
+    async with asyncio.timeout(30):
+        assert await call.ended == "setup-timeout"
+    assert len(house.sessions) == 0
+    assert stream.viewers == 0
+
+
+async def test_a_viewer_that_named_no_address_is_found_by_its_own_check_when_that_comes_late(house: House) -> None:
+    call = await house.call("a", change=partial(without_candidates, ends=True))
+    answer = await call.answer
+
+    await asyncio.sleep(1.0)
+    await call.watcher.accept(answer)
+
+    await call.watcher.see(3)
+    assert not call.ended.done()
+
+
+def without_candidates(offer: str, *, ends: bool) -> str:
+    """An offer that names no address of its viewer, and says that none follows or leaves that open."""
+    bare = re.sub(r"^a=(candidate:.*|end-of-candidates)\r\n", "", offer, flags=re.MULTILINE)
+    return bare + "a=end-of-candidates\r\n" * ends
 
 
 async def test_a_session_ends_with_its_grant(house: House) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from agent.webrtc.guard import Guard, Kind
+from agent.webrtc.guard import Drops, Guard, Kind
 from agent.webrtc.seams import sockets
 from tests.fuzz.target import Target
 
@@ -12,7 +12,7 @@ _SOURCE = (1, "192.0.2.7", 50000)
 
 
 def _take(case: bytes) -> None:
-    guard = Guard()
+    guard = Guard(Drops(), lambda host, port: True)
     if guard.sort(case, _SOURCE) is Kind.CHECK:
         guard.proves(case, _SOURCE, ours="theirs", theirs="ours", password="password")
     guard.succeeded(_SOURCE)
