@@ -354,6 +354,14 @@ def _value(path: str, hint: Any, entry: dataclasses.Field[Any], value: Any) -> A
     return Path(value) if wanted == {Path} else value
 
 
+def camera_setting(name: str, value: Any) -> Any:
+    """Check one setting of a camera as if it stood in the file; None leaves it out. Errors: ConfigError."""
+    entry = next(entry for entry in dataclasses.fields(CameraConfig) if entry.name == name)
+    if value is None and entry.default is None:
+        return None
+    return _value(f"camera.{name}", typing.get_type_hints(CameraConfig)[name], entry, value)
+
+
 def _texts(path: str, entry: dataclasses.Field[Any], value: Any) -> tuple[str, ...]:
     if type(value) is not list or any(type(text) is not str for text in value) or not entry.metadata["check"](value):
         raise ConfigError(f"{path} = {value!r} is not allowed: a list of {entry.metadata['allowed']}")
