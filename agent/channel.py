@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from types import NoneType
+from typing import Any, Final
 
 from agent.capture.camera import Camera, State
+from agent.capture.camera_controls import UnfitControl
 from agent.capture.choose import Choice
 from agent.config import CameraConfig
 from agent.media.access_unit import StreamName
@@ -15,6 +17,7 @@ from agent.media.rate import SUB_MIN_BPS, Rates
 from agent.media.stream import Stream
 from agent.service.watchdog import Progress
 from agent.webrtc.adaptation import Adaptation
+from agent.webrtc.control import SCOPE, Command, CommandRefused
 from agent.webrtc.sessions import Sessions
 
 _NAME: Final = 64  # characters of what it is that a status has room for
@@ -46,6 +49,7 @@ class Channel:
         self.camera: Final = Camera(
             config, Choice(config), self.streams, is_only=not name, on_state=self._changed, title=self.title
         )
+        self.commands: Final = commands(self.camera)
 
     @property
     def what(self) -> str:
@@ -75,3 +79,24 @@ class Channel:
     def _changed(self, state: State) -> None:
         self._state_since = asyncio.get_running_loop().time()
         self._on_state(self, state)
+
+
+def commands(camera: Camera) -> Mapping[str, Command]:
+    """Make what viewers may ask of a camera over the data channel: one camera for all, so all see what one changes."""
+
+    def ranges(asked: Mapping[str, Any]) -> dict[str, Any]:
+        return {setting: {"low": may.low, "high": may.high} for setting, may in camera.ranges().items()}
+
+    def adjust(asked: Mapping[str, Any]) -> dict[str, Any]:
+        setting, value = asked.get("setting"), asked.get("value")
+        if not isinstance(setting, str) or "value" not in asked or type(value) not in {int, float, str, NoneType}:
+            raise CommandRefused("malformed")
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # to JSON, 30 and 30.0 are one number
+        try:
+            camera.set_control(setting, value)
+        except UnfitControl as error:
+            raise CommandRefused("unfit", str(error)) from error
+        return {}
+
+    return {"ranges": Command(scope=SCOPE, run=ranges), "adjust": Command(scope=SCOPE, run=adjust)}

@@ -311,6 +311,14 @@ def parse(document: Mapping[str, Any]) -> Config:
     return Config(**given, cameras=_cameras(document.get("camera", {}), document.get("cameras", {})))
 
 
+def camera_setting(name: str, value: Any) -> Any:
+    """Check one setting of a camera as if it stood in the file; None leaves it out. Errors: ConfigError."""
+    entry = next(entry for entry in dataclasses.fields(CameraConfig) if entry.name == name)
+    if value is None and entry.default is None:
+        return None
+    return _value(f"camera.{name}", typing.get_type_hints(CameraConfig)[name], entry, value)
+
+
 def _cameras(common: Mapping[str, Any], named: Any) -> dict[str, CameraConfig]:
     if not isinstance(named, Mapping) or len(named) > MOST_CAMERAS:
         raise ConfigError(f"cameras: at most {MOST_CAMERAS} tables are wanted, such as [cameras.door]")

@@ -149,6 +149,7 @@ class Daemon:
             level_idc=channel.level_idc,
             playout_delay_ms=self._config.session.playout_delay_ms,
             network=self._config.network,
+            commands=channel.commands,
         )
         self._sessions.open(terms, answered=answered, found=found, ended=ended)
 

@@ -8,8 +8,9 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
+from agent.capture.camera_controls import Range, asleep
 from agent.capture.run import Run
 from agent.capture.source import HungCaptureError, PermanentCaptureError, Source, TemporaryCaptureError
 from agent.config import CameraConfig
@@ -145,6 +146,16 @@ class Camera:
             self._sub_wanted = wanted
             if self._run is not None:
                 self._run.want_sub(wanted)
+
+    def ranges(self) -> dict[str, Range]:
+        """Say of each setting that can change now what it may be: nothing while no camera runs that takes changes."""
+        return self._run.ranges() if self._run is not None else {}
+
+    def set_control(self, setting: str, value: Any) -> None:
+        """Change a setting for the rest of this run: the next begins as configured. Errors: UnfitControl."""
+        if self._run is None:
+            raise asleep(setting)
+        self._run.set_control(setting, value)
 
     async def _until_wanted(self) -> None:
         while self._wanted_s() == 0:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.config import HDR, WHITE_BALANCES, CameraConfig
+from agent.config import HDR, WHITE_BALANCES, CameraConfig, ConfigError, camera_setting
 
 Offered = Mapping[str, tuple[Any, Any, Any]]
 
@@ -31,6 +31,11 @@ class Range:
     def __str__(self) -> str:
         """Say it as an error message does."""
         return f"{self.low:g} to {self.high:g}"
+
+
+def asleep(setting: str) -> UnfitControl:
+    """Say that there is nothing to set."""
+    return UnfitControl(f"camera.{setting} cannot be set: the camera does not run")
 
 
 def ranges(offered: Offered) -> dict[str, Range]:
@@ -55,6 +60,19 @@ def at_start(config: CameraConfig, offered: Offered) -> dict[str, Any]:
         if value != _AS_IT_LIKES[setting]:
             controls |= translated(setting, value, offered)
     return controls
+
+
+def while_running(setting: str, value: Any, offered: Offered) -> dict[str, Any]:
+    """Translate what somebody asks for, of whatever type. Errors: UnfitControl, also for what no file may say.
+
+    Some of that is within a camera's range and would yet end its run, as an exposure of minutes.
+    """
+    if setting in _SETTINGS:
+        try:
+            value = camera_setting(setting, value)
+        except ConfigError as error:
+            raise UnfitControl(str(error)) from error
+    return translated(setting, value, offered)
 
 
 def translated(setting: str, value: Any, offered: Offered) -> dict[str, Any]:

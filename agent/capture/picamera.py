@@ -91,9 +91,9 @@ class Picamera:
         Drop rule: beyond 32 changes between two pictures, the next are refused.
         """
         if not self._offered:
-            raise UnfitControl(f"camera.{setting} cannot be set: the camera does not run")
+            raise camera_controls.asleep(setting)
         try:
-            self._controls.put_nowait(camera_controls.translated(setting, value, self._offered))
+            self._controls.put_nowait(camera_controls.while_running(setting, value, self._offered))
         except queue.Full:
             raise UnfitControl(f"camera.{setting} cannot be set: too many changes at once") from None
 

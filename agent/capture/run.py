@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from agent.capture.source import CaptureError, Source
+from agent.capture.camera_controls import Range, UnfitControl, asleep
+from agent.capture.source import Adjustable, CaptureError, Source
 from agent.media.access_unit import AccessUnit, StreamName
 
 BOUND = 30
@@ -94,6 +96,18 @@ class Run:
         self._sub_wanted = wanted
         if self._source is not None:
             self._source.want_sub(wanted)
+
+    def ranges(self) -> dict[str, Range]:
+        """Ask the source, if it is one whose settings can change."""
+        return self._source.ranges() if isinstance(self._source, Adjustable) else {}
+
+    def set_control(self, setting: str, value: Any) -> None:
+        """Tell the source. Errors: UnfitControl."""
+        if self._source is None:
+            raise asleep(setting)
+        if not isinstance(self._source, Adjustable):
+            raise UnfitControl(f"camera.{setting} cannot be set: this kind of camera takes no changes while it runs")
+        self._source.set_control(setting, value)
 
     def _body(self) -> None:
         try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from agent.capture.camera_controls import Range
 from agent.media.access_unit import AccessUnit, StreamName
 
 
@@ -56,3 +57,17 @@ class Source(Protocol):
 
     def want_sub(self, wanted: bool) -> None:
         """Emit the sub stream too, from the next picture on, or no more. From any thread, never blocks."""
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """What a Source may be besides: one whose settings can change while it runs."""
+
+    def ranges(self) -> dict[str, Range]:
+        """Say of each setting that can change what it may be; nothing before and after the run. From any thread."""
+
+    def set_control(self, setting: str, value: Any) -> None:
+        """Change a setting of CameraConfig for the rest of the run. From any thread, never blocks.
+
+        `value` may be anything at all. Errors: UnfitControl for what does not fit.
+        """

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from aiortc import RTCDataChannel, RTCRtpSender, RTCRtpTransceiver, RTCSessionDescription
@@ -18,7 +18,7 @@ from agent.config import NetworkConfig
 from agent.media.bandwidth import Bandwidth
 from agent.media.stream import Stream
 from agent.tasks import end
-from agent.webrtc.control import LABEL, Control
+from agent.webrtc.control import LABEL, Command, Control
 from agent.webrtc.egress import Egress
 from agent.webrtc.guard import Drops, Guard
 from agent.webrtc.ice import Gathering
@@ -54,6 +54,7 @@ class Connection:
         ssrc: int,
         drops: Drops,
         scope: Callable[[], frozenset[str]],
+        commands: Mapping[str, Command],
         now: Callable[[], float],
         on_change: Callable[[Connection], None],
     ) -> None:
@@ -74,6 +75,7 @@ class Connection:
         self._level_idc = level_idc
         self._ssrc = ssrc
         self._scope = scope
+        self._commands = commands
         self._now = now
         self._on_change = on_change
         self._control: Control | None = None
@@ -160,7 +162,7 @@ class Connection:
         if channel.label != LABEL or self._control is not None:
             channel.close()
             return
-        control = self._control = Control({}, scope=self._scope, now=self._now())
+        control = self._control = Control(self._commands, scope=self._scope, now=self._now())
 
         def take(message: str | bytes) -> None:
             if channel.readyState == "open" and channel.bufferedAmount <= _UNREAD_BYTES:

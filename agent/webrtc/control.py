@@ -12,20 +12,24 @@ from typing import Any, Final
 
 from agent.rates import Bucket, Rate
 from agent.webrtc.sdp import MAX_COMMAND_BYTES
+from protocol.printable import printable
 
 LABEL: Final = "control"
 SCOPE: Final = "control"  # without it in the grant, there is no channel
 _RATE: Final = Rate(burst=20, per_s=5)  # commands
 _MOST_ID: Final = 64  # characters
+_MOST_MESSAGE: Final = 250  # characters
 SENTENCES: Final = {
-    "malformed": "A command is a JSON object with the members command and id, both of them text.",
+    "malformed": "A command is a JSON object with the members command and id, both text, and those it takes.",
     "too-long": f"A command has at most {MAX_COMMAND_BYTES} bytes.",
     "rate": "Too many commands at once: wait a moment.",
     "unknown": "This camera knows no such command; describe lists those that it knows.",
     "forbidden": "The grant does not allow this.",
+    "unfit": "This camera cannot do that.",
 }
 
-Run = Callable[[], Mapping[str, Any]]
+Run = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Carries out what the whole object asks for. Errors: CommandRefused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +41,13 @@ class Command:
 
 
 class CommandRefused(Exception):
-    """A command that is not carried out; `error` is one of SENTENCES."""
+    """A command that is not carried out; `error` is one of SENTENCES, and `message` may say more than its sentence.
 
-    def __init__(self, error: str) -> None:
-        super().__init__(SENTENCES[error])
+    A message may repeat what was sent: it is made printable, and cut.
+    """
+
+    def __init__(self, error: str, message: str = "") -> None:
+        super().__init__(printable(message)[:_MOST_MESSAGE] or SENTENCES[error])
         self.error = error
 
 
@@ -56,17 +63,18 @@ class Control:
         """Carry out one command, and say what came of it or why it was refused. Never raises for what was sent."""
         name = None
         try:
-            name, command = self._read(message, now)
-            if self._commands.get(command) is None:
+            asked = self._read(message, now)
+            name = asked["id"]
+            known = self._commands.get(asked["command"])
+            if known is None:
                 raise CommandRefused("unknown")
-            known = self._commands[command]
             if not {SCOPE, known.scope} <= self._scope():
                 raise CommandRefused("forbidden")
-            return json.dumps({"id": name, "result": known.run()}, separators=(",", ":"))
+            return json.dumps({"id": name, "result": known.run(asked)}, separators=(",", ":"))
         except CommandRefused as refusal:
             return json.dumps({"id": name, "error": refusal.error, "message": str(refusal)}, separators=(",", ":"))
 
-    def _read(self, message: str | bytes, now: float) -> tuple[str, str]:
+    def _read(self, message: str | bytes, now: float) -> dict[str, Any]:
         if not self._bucket.has(now):
             raise CommandRefused("rate")
         self._bucket.spend()
@@ -81,9 +89,9 @@ class Control:
         name, command = said.get("id"), said.get("command")
         if not isinstance(name, str) or not isinstance(command, str) or len(name) > _MOST_ID:
             raise CommandRefused("malformed")
-        return name, command
+        return said
 
-    def _describe(self) -> dict[str, Any]:
+    def _describe(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         scope = self._scope()
         allowed = sorted(name for name, command in self._commands.items() if command.scope in scope)
         return {"scope": sorted(scope), "commands": allowed}

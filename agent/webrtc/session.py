@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,7 +17,7 @@ from agent.media.level import LEAST
 from agent.media.stream import Stream
 from agent.tasks import end
 from agent.webrtc.connection import Connection
-from agent.webrtc.control import SCOPE
+from agent.webrtc.control import SCOPE, Command
 from agent.webrtc.egress import Egress
 from agent.webrtc.guard import Drops, Guard
 from agent.webrtc.inbox import Inbox
@@ -45,6 +45,7 @@ class Terms:
     camera: str = ""  # which of the device's; empty for the only one, or the first
     level_idc: int = LEAST  # of the main stream (H.264, table A-1)
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    commands: Mapping[str, Command] = field(default_factory=dict)  # that a viewer may ask for over the data channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +187,7 @@ class Session:
             ssrc=self._ssrc,
             drops=self.drops,
             scope=lambda: self._scope,
+            commands=self.terms.commands,
             now=self._now,
             on_change=self._on_change,
         )

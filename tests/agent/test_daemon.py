@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -62,6 +63,29 @@ async def test_a_call_over_the_broker_shows_the_picture(config: Path, phone: Pho
 
         assert answer.device == phone.caller.device
         assert device.camera == "streaming"
+
+
+async def test_a_grant_with_control_reaches_the_camera(config: Path, phone: Phone) -> None:
+    phone.watcher = Watcher(channel="control")
+    async with running(config):
+        challenge = (await phone.status()).challenge
+        answer = await phone.call(challenge=challenge, scope=_LIVE | {"control"})
+        assert isinstance(answer, Answer)
+        await phone.watcher.accept(answer.sdp)
+        await phone.watcher.see(3)
+        channel = phone.watcher.channel
+        assert channel is not None
+        await until(lambda: channel.readyState == "open", within_s=15)
+
+        channel.send('{"id":"1","command":"adjust","setting":"zoom","value":2}')
+
+        async with asyncio.timeout(15):
+            said = json.loads(await phone.watcher.said.get())
+        assert said == {
+            "id": "1",
+            "error": "unfit",
+            "message": "camera.zoom cannot be set: this kind of camera takes no changes while it runs",
+        }
 
 
 async def test_the_camera_sleeps_before_the_first_viewer_and_after_the_last(config: Path, phone: Phone) -> None:

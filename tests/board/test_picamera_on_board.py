@@ -150,6 +150,7 @@ def test_a_setting_changes_while_the_camera_runs_within_its_range() -> None:
         source.set_control("fps", 60)
         for setting, value, why in (
             ("fps", 10, "this camera takes 30 to 60"),
+            ("fps", "fast", "is not allowed: 1 to 120"),
             ("gain", 2.0, "no such control"),
             ("hflip", True, "cannot be set while the camera runs"),
         ):

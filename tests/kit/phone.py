@@ -20,6 +20,9 @@ from tests.kit.watcher import Watcher
 APP = "phone"
 
 
+_LIVE = frozenset({"live"})
+
+
 @dataclass
 class Phone:
     """An app that calls one device over MQTT, with a stock aiortc peer for the picture."""
@@ -41,8 +44,8 @@ class Phone:
                 message = jws.peek(payload)
                 return (Answer if message.typ == jws.typ_of("answer") else Bye).parse(message.payload)
 
-    async def call(self, *, challenge: str, camera: str = "") -> Answer | Bye:
-        grant = self.caller.grant(time.time())
+    async def call(self, *, challenge: str, camera: str = "", scope: frozenset[str] = _LIVE) -> Answer | Bye:
+        grant = self.caller.grant(time.time(), scope=scope)
         sdp = await self.watcher.offer()
         offer = self.caller.offer(challenge=challenge, grant=grant, sdp=sdp, camera=camera)
         await self.client.publish(topics.call(self.caller.device), offer, qos=1)

@@ -22,11 +22,12 @@ Act = Callable[[Scripted, Emit], None]
 class Bench:
     """A camera on scripted sources, one act a run and the last for all later ones, with its stream and states."""
 
-    def __init__(self, *acts: Act, config: CameraConfig, is_only: bool = True) -> None:
+    def __init__(self, *acts: Act, config: CameraConfig, is_only: bool = True, kind: type[Scripted] = Scripted) -> None:
         self.sources: list[Scripted] = []
         self.states: list[tuple[State, str | None]] = []
         self.news = asyncio.Event()
         self._acts = acts or (Scripted.steady,)
+        self._kind = kind
         self.stream = Stream(ask=lambda: self.camera.request_keyframe())
         self.camera = Camera(config, self._make, {"main": self.stream}, is_only=is_only, on_state=self._note)
 
@@ -61,7 +62,7 @@ class Bench:
         return seen
 
     def _make(self) -> tuple[Source, str]:
-        source = Scripted(self._acts[min(len(self.sources), len(self._acts) - 1)])
+        source = self._kind(self._acts[min(len(self.sources), len(self._acts) - 1)])
         self.sources.append(source)
         return source, "scripted: for a test"
 
@@ -89,9 +90,13 @@ def shows(count: int, then: BaseException | None = None) -> Act:
 
 @asynccontextmanager
 async def running(
-    *acts: Act, linger_s: float = 0.1, always_on: bool = False, is_only: bool = True
+    *acts: Act,
+    linger_s: float = 0.1,
+    always_on: bool = False,
+    is_only: bool = True,
+    kind: type[Scripted] = Scripted,
 ) -> AsyncIterator[tuple[Bench, asyncio.Task[None]]]:
-    bench = Bench(*acts, config=CameraConfig(linger_s=linger_s, always_on=always_on), is_only=is_only)
+    bench = Bench(*acts, config=CameraConfig(linger_s=linger_s, always_on=always_on), is_only=is_only, kind=kind)
     task = asyncio.create_task(bench.camera.run(), name="camera")
     try:
         yield bench, task

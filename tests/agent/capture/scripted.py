@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import av
 
+from agent.capture import camera_controls
+from agent.capture.camera_controls import Offered, Range
 from agent.capture.encoder import Encoder
 from agent.config import CameraConfig
 from agent.media.access_unit import AccessUnit, StreamName
@@ -15,6 +18,15 @@ from agent.media.access_unit import AccessUnit, StreamName
 Emit = Callable[[AccessUnit], None]
 
 SMALL = CameraConfig(source="pattern", width=64, height=64, fps=30, bitrate_bps=100_000)
+
+OFFERED: Offered = {
+    "FrameDurationLimits": (20_000, 66_666, 33_333),
+    "ExposureTime": (26, 220_416_802, 20_000),
+    "AwbMode": (0, 7, 0),
+    "AfMode": (0, 2, 0),
+    "LensPosition": (0.0, 15.0, 1.0),
+}
+"""What a ScriptedAdjustable offers, as picamera2 would list it."""
 
 
 class Scripted:
@@ -61,3 +73,17 @@ class Scripted:
 
     def want_sub(self, wanted: bool) -> None:
         pass
+
+
+class ScriptedAdjustable(Scripted):
+    """One whose settings can change, judged by the rules of the real ones; it notes libcamera's controls."""
+
+    def __init__(self, act: Callable[[Scripted, Emit], None] | None = None) -> None:
+        super().__init__(act)
+        self.controls: list[dict[str, Any]] = []
+
+    def ranges(self) -> dict[str, Range]:
+        return camera_controls.ranges(OFFERED)
+
+    def set_control(self, setting: str, value: Any) -> None:
+        self.controls.append(camera_controls.while_running(setting, value, OFFERED))

@@ -7,11 +7,12 @@ import time
 import pytest
 
 from agent.capture.camera import Camera
+from agent.capture.camera_controls import Range, UnfitControl
 from agent.capture.source import Source
 from agent.config import CameraConfig
 from agent.media.stream import Stream
 from tests.agent.capture.bench import running
-from tests.agent.capture.scripted import Scripted
+from tests.agent.capture.scripted import Scripted, ScriptedAdjustable
 
 
 async def test_the_camera_sleeps_until_the_first_viewer() -> None:
@@ -163,3 +164,35 @@ async def test_making_a_slow_source_does_not_hold_up_the_loop() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert camera.last_frame_at is None
+
+
+async def test_a_setting_changes_for_the_run_and_is_as_configured_in_the_next() -> None:
+    async with running(kind=ScriptedAdjustable) as (bench, _):
+        feed = bench.watch()
+        await bench.pictures(feed, 1)
+        assert bench.camera.ranges()["focus_dpt"] == Range(low=0.0, high=15.0)
+        bench.camera.set_control("focus_dpt", 4)
+        bench.leave(feed)
+        await bench.state("asleep")
+        await bench.pictures(bench.watch(), 1)
+
+        assert [source.controls for source in bench.sources if isinstance(source, ScriptedAdjustable)] == [
+            [{"AfMode": 0, "LensPosition": 4.0}],
+            [],
+        ]
+
+
+async def test_a_camera_that_sleeps_has_nothing_to_set() -> None:
+    async with running(kind=ScriptedAdjustable) as (bench, _):
+        assert bench.camera.ranges() == {}
+        with pytest.raises(UnfitControl, match=r"camera\.fps cannot be set: the camera does not run"):
+            bench.camera.set_control("fps", 20)
+
+
+async def test_a_kind_of_camera_that_takes_no_changes_says_so() -> None:
+    async with running() as (bench, _):
+        await bench.pictures(bench.watch(), 1)
+
+        assert bench.camera.ranges() == {}
+        with pytest.raises(UnfitControl, match="this kind of camera takes no changes while it runs"):
+            bench.camera.set_control("fps", 20)

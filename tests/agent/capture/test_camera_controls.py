@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
-from agent.capture.camera_controls import Range, UnfitControl, at_start, ranges, translated
+from agent.capture.camera_controls import Range, UnfitControl, at_start, ranges, translated, while_running
 from agent.config import CameraConfig
 
 OFFERED: dict[str, tuple[Any, Any, Any]] = {
@@ -96,3 +97,33 @@ def test_the_ranges_are_those_of_the_camera_in_the_settings_units() -> None:
     found = ranges(OFFERED)
     assert found.keys() == {"fps", "exposure_us", "gain", "white_balance", "focus_dpt", "zoom", "hdr"}
     assert found["zoom"] == Range(low=1, high=40.5)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "why"),
+    [
+        ("fps", 0, "camera.fps = 0 is not allowed: 1 to 120"),
+        ("fps", True, "camera.fps = True is not allowed: 1 to 120"),
+        ("fps", "30", "camera.fps = '30' is not allowed: 1 to 120"),
+        ("exposure_us", 20_000_000, "camera.exposure_us = 20000000 is not allowed: 0 to 1000000"),
+        ("exposure_us", 99.5, "camera.exposure_us = 99.5 is not allowed: 0 to 1000000"),
+        ("gain", math.nan, "camera.gain = nan is not allowed: 0, or 1 to 64"),
+        ("zoom", 10**400, f"camera.zoom = {10**400} is not allowed: 1 to 16"),
+        ("zoom", math.inf, "camera.zoom = inf is not allowed: 1 to 16"),
+        ("zoom", None, "camera.zoom = None is not allowed: 1 to 16"),
+        ("hdr", 3, "camera.hdr = 3 is not allowed: off, multi, single, night"),
+        ("focus_dpt", 20, "camera.focus_dpt = 20.0: this camera takes 0 to 15"),
+    ],
+)
+def test_a_change_is_refused_where_the_file_may_not_say_it_or_the_camera_cannot(
+    setting: str, value: Any, why: str
+) -> None:
+    with pytest.raises(UnfitControl) as refused:
+        while_running(setting, value, OFFERED)
+    assert str(refused.value) == why
+
+
+def test_a_change_is_translated_as_the_configuration_is() -> None:
+    assert while_running("zoom", 4, OFFERED) == {"ScalerCrop": (1728, 972, 1152, 648)}
+    assert while_running("focus_dpt", None, OFFERED) == {"AfMode": 2}
+    assert while_running("hdr", "night", OFFERED) == {"HdrMode": 4}

@@ -12,8 +12,11 @@ from aiortc.rtcsctptransport import DataChunk, ForwardTsnChunk, RTCSctpTransport
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.webrtc.control import SENTENCES, Command, Control
+from agent.channel import commands
+from agent.webrtc.control import SENTENCES, Command, CommandRefused, Control
 from agent.webrtc.sdp import MAX_COMMAND_BYTES
+from tests.agent.capture.bench import running
+from tests.agent.capture.scripted import ScriptedAdjustable
 from tests.kit.house import Call, House
 from tests.kit.watcher import Watcher
 
@@ -22,7 +25,7 @@ DESCRIBE = json.dumps({"command": "describe", "id": "1"})
 
 
 def control(scope: frozenset[str] = BOTH) -> Control:
-    snapshot = Command(scope="snapshot", run=lambda: {"taken": True})
+    snapshot = Command(scope="snapshot", run=lambda asked: {"taken": True})
     return Control({"snapshot": snapshot}, scope=lambda: scope, now=0.0)
 
 
@@ -48,6 +51,25 @@ def test_a_command_within_the_grant_is_carried_out() -> None:
     answer = asked(control(BOTH | {"snapshot"}), json.dumps({"command": "snapshot", "id": "7"}))
 
     assert answer == {"id": "7", "result": {"taken": True}}
+
+
+def test_a_command_gets_the_whole_of_what_was_sent() -> None:
+    echo = Command(scope="control", run=lambda asked: asked)
+    sent = {"command": "echo", "id": "7", "more": [1, None]}
+
+    assert asked(Control({"echo": echo}, scope=lambda: BOTH, now=0.0), json.dumps(sent))["result"] == sent
+
+
+def test_a_command_that_does_not_fit_is_refused_in_its_own_words_bounded_and_in_one_line() -> None:
+    def refuse(asked: Any) -> Any:
+        raise CommandRefused("unfit", f"no\n{asked['more']}")
+
+    one = Control({"bend": Command(scope="control", run=refuse)}, scope=lambda: BOTH, now=0.0)
+
+    answer = asked(one, json.dumps({"command": "bend", "id": "7", "more": "\x1b" * 600}))
+    assert (answer["id"], answer["error"], len(answer["message"])) == ("7", "unfit", 250)
+    assert answer["message"].startswith("no\\n\\x1b\\x1b")
+    assert asked(one, json.dumps({"command": "bend", "id": "8", "more": "way"}))["message"] == "no\\nway"
 
 
 @pytest.mark.parametrize(
@@ -83,8 +105,8 @@ def test_nothing_that_is_sent_raises(message: str | bytes) -> None:
     assert answer.get("error") in SENTENCES
 
 
-async def opened(house: House, scope: frozenset[str] = BOTH, label: str = "control") -> Call:
-    call = await house.call("a", watcher=Watcher(channel=label), scope=scope)
+async def opened(house: House, scope: frozenset[str] = BOTH, label: str = "control", **terms: object) -> Call:
+    call = await house.call("a", watcher=Watcher(channel=label), scope=scope, **terms)
     await call.watcher.accept(await call.answer)
     await call.watcher.see(3)
     return call
@@ -105,6 +127,28 @@ async def test_a_viewer_asks_over_the_connection_that_its_picture_comes_over(hou
 
     assert answer == {"id": "1", "result": {"scope": ["control", "live"], "commands": ["describe"]}}
     await call.watcher.see(5)
+
+
+async def test_a_viewer_adjusts_the_camera_that_it_watches_within_its_ranges(house: House) -> None:
+    async with running(kind=ScriptedAdjustable) as (bench, _):
+        await bench.pictures(bench.watch(), 1, within_s=15)
+        call = await opened(house, commands=commands(bench.camera))
+
+        told = await says(call.watcher, json.dumps({"command": "ranges", "id": "1"}))
+        done = await says(
+            call.watcher, json.dumps({"command": "adjust", "id": "2", "setting": "exposure_us", "value": 8000})
+        )
+        beyond = await says(
+            call.watcher, json.dumps({"command": "adjust", "id": "3", "setting": "focus_dpt", "value": 20})
+        )
+
+        assert told["result"]["fps"] == {"low": 15.0, "high": 50.0}
+        assert done == {"id": "2", "result": {}}
+        assert (beyond["error"], beyond["message"]) == ("unfit", "camera.focus_dpt = 20.0: this camera takes 0 to 15")
+        (source,) = bench.sources
+        assert isinstance(source, ScriptedAdjustable)
+        assert source.controls == [{"ExposureTime": 8000}]
+        await call.watcher.see(5)
 
 
 async def test_a_renewed_grant_that_allows_less_is_what_counts_from_then_on(house: House) -> None:
