@@ -125,9 +125,10 @@ class Call:
         """Sign the end of the call; None before there is one."""
         return self._signed(Bye(sid=self._sid, seq=self._next(), reason="left")) if self._sid else None
 
-    def renew(self, token: str) -> str:
-        """Sign that the session goes on under a fresh grant."""
-        return self._signed(Renew(sid=self._sid, seq=self._next(), grant=token))
+    def renew(self, granted: Granted) -> str:
+        """Sign that the session goes on under a fresh grant; a `move` is answered under what that names from now on."""
+        self._granted = granted
+        return self._signed(Renew(sid=self._sid, seq=self._next(), grant=granted.token))
 
     def move(self, sdp: str) -> str:
         """Sign another offer, for the session to go over to; only the answer to the newest one counts."""

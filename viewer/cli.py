@@ -95,7 +95,7 @@ async def _view(options: Options, code: str, report: dict[str, Any]) -> str:
 @contextlib.asynccontextmanager
 async def _way(
     options: Options, code: str, jwk: dict[str, str]
-) -> AsyncIterator[tuple[Granted, Line, Callable[[], Awaitable[str]]]]:
+) -> AsyncIterator[tuple[Granted, Line, Callable[[], Awaitable[Granted]]]]:
     """Get the grant, the way to the device (an app's over MQTT, else over the gateway), and that to fresh grants."""
     from viewer.fleet import Fleet, tls
     from viewer.way import Way
@@ -104,23 +104,23 @@ async def _way(
     context = tls(options.root_path, app.credentials if app else None)
     async with Fleet.connect(options.fleet, context) as fleet:
 
-        async def regrant() -> str:
-            return (await fleet.grant(options.device, jwk)).token
+        async def grant() -> Granted:
+            return await fleet.grant(options.device, jwk)
 
         if app is not None:
             from viewer.mqtt import App
 
-            granted = await fleet.grant(options.device, jwk)
+            granted = await grant()
             root, device = options.root_path, options.device
             async with Way.open(lambda: App.connect(app, root, device)) as way:
-                yield granted, way, regrant
+                yield granted, way, grant
         else:
             from viewer.gateway import Gateway
 
             await fleet.sign_in(code)
-            granted = await fleet.grant(options.device, jwk)
+            granted = await grant()
             async with Way.open(lambda: Gateway.connect(fleet, options.device)) as way:
-                yield granted, way, regrant
+                yield granted, way, grant
 
 
 def _code(path: Path | None) -> str:

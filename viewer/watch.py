@@ -12,7 +12,7 @@ from typing import Any, Final
 from cryptography import x509
 
 from protocol.messages import BYE_REASONS, Bye, Candidate
-from viewer.call import Answered, Call, IceServer, Line
+from viewer.call import Answered, Call, Granted, IceServer, Line
 from viewer.errors import INTERRUPTED, Declined, NoPicture, NotVerified, ViewError
 from viewer.figures import Figures
 from viewer.h264 import describe
@@ -54,7 +54,7 @@ class Watch:
         seconds: float | None,
         record: Path | None,
         say: Callable[[str], None],
-        regrant: Callable[[], Awaitable[str]] | None = None,
+        regrant: Callable[[], Awaitable[Granted]] | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.leaf: x509.Certificate | None = None  # the device's, once it is verified

@@ -65,11 +65,14 @@ def caller(trust: Trust) -> Caller:
 @pytest.fixture
 def call(trust: Trust, caller: Caller) -> Call:
     """A call by somebody who has a grant."""
-    known = jws.base64url(thumbprint(trust.device.chain[0]))
-    granted = Granted(
-        token=caller.grant(time.time()), caller=caller.reply, certificates=frozenset({known}), ice_servers=()
-    )
-    return Call(device=DEVICE, root=trust.tree.root, key=caller.key, granted=granted, random=secrets.token_bytes)
+    given = granted(caller, caller.grant(time.time()), trust.device)
+    return Call(device=DEVICE, root=trust.tree.root, key=caller.key, granted=given, random=secrets.token_bytes)
+
+
+def granted(caller: Caller, token: str, device: Signer) -> Granted:
+    """What the fleet gives for a call to a device that has this certificate."""
+    known = jws.base64url(thumbprint(device.chain[0]))
+    return Granted(token=token, caller=caller.reply, certificates=frozenset({known}), ice_servers=())
 
 
 def signed(signer: Signer, message: Status | Answer | Candidate | Bye) -> str:

@@ -13,8 +13,8 @@ from protocol import jws
 from protocol.certificates import thumbprint
 from protocol.messages import Answer, Bye, Candidate, Offer
 from protocol.names import Role
-from tests.kit.caller import Signer, TrustTree
-from tests.viewer.conftest import DEVICE, OTHER, Trust, now, online, signed
+from tests.kit.caller import Caller, Signer, TrustTree
+from tests.viewer.conftest import DEVICE, OTHER, Trust, granted, now, online, signed
 from viewer.call import Answered, Call
 from viewer.errors import NotVerified
 
@@ -165,6 +165,24 @@ def test_a_renewed_certificate_may_say_bye_and_does_not_end_the_call(call: Call,
 
     assert call.read(signed(renewed, online()), now()) is None
     assert call.read(signed(renewed, bye), now()) == bye
+
+
+def test_a_renewed_certificate_answers_a_move_once_a_fresh_grant_names_it(
+    call: Call, offer: str, trust: Trust, caller: Caller
+) -> None:
+    call.read(signed(trust.device, answer_to(offer, sdp_of(trust.device))), now())
+    renewed = trust.tree.leaf(Role.DEVICE, DEVICE)
+    before = signed(renewed, answer_to(call.move("v=0"), sdp_of(renewed)))
+    with pytest.raises(NotVerified):
+        call.read(before, now())
+
+    token = caller.grant(now().timestamp())
+    renewal = jws.peek(call.renew(granted(caller, token, renewed)))
+
+    assert renewal.payload["grant"] == token
+    answered = call.read(signed(renewed, answer_to(call.move("v=0"), sdp_of(renewed))), now())
+    assert isinstance(answered, Answered)
+    assert answered.leaf == renewed.chain[0]
 
 
 def test_what_is_no_message_or_of_another_call_is_passed_over(call: Call, offer: str, trust: Trust) -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from protocol.messages import Answer, Bye
+from protocol.names import Role
 from tests.kit.caller import Caller
-from tests.viewer.conftest import Trust, Wire, within
+from tests.viewer.conftest import DEVICE, Trust, Wire, granted, within
 from tests.viewer.test_record import probe
 from viewer import watch as watching
+from viewer.call import Granted
 from viewer.errors import Declined, Fault, NoPicture, NotVerified
 from viewer.watch import Watch
 
@@ -53,16 +55,16 @@ async def test_a_viewer_who_leaves_sets_its_session_free(watch: Make, wire: Wire
     assert len(wire.sessions) == 0
 
 
-async def test_a_session_is_renewed_in_time_by_itself(watch: Make, wire: Wire, caller: Caller) -> None:
+async def test_a_session_is_renewed_in_time_by_itself(watch: Make, wire: Wire, trust: Trust, caller: Caller) -> None:
     wire.gate._longest_s = 6
     asked: list[str] = []
 
-    async def regrant() -> str:
+    async def regrant() -> Granted:
         if not asked:
             asked.append("")
             raise Fault("unreachable", "not now")
         asked.append(caller.grant(time.time()))
-        return asked[-1]
+        return granted(caller, asked[-1], trust.device)
 
     wire.announce()
     began = time.monotonic()
@@ -301,6 +303,32 @@ async def test_a_viewer_whose_session_ended_while_it_was_away_is_told_so(watch: 
     with pytest.raises(Declined) as end:
         await running
     assert end.value.reason == "privacy"
+
+
+async def test_a_camera_whose_certificate_was_renewed_is_known_again_from_the_next_grant_on(
+    watch: Make, wire: Wire, trust: Trust, caller: Caller
+) -> None:
+    wire.gate._longest_s = 3
+    renewed = trust.tree.leaf(Role.DEVICE, DEVICE)
+    told = asyncio.Event()
+
+    async def regrant() -> Granted:
+        told.set()
+        return granted(caller, caller.grant(time.time()), renewed)
+
+    wire.announce()
+    watched = watch(seconds=6.0, regrant=regrant)
+    running = asyncio.create_task(watched.run())
+    while not watched.figures.frames:
+        await asyncio.sleep(0.01)
+    wire.signer = wire.dtls = renewed
+    async with asyncio.timeout(20):
+        await told.wait()
+
+    cut(watched)
+
+    assert await running == "done"
+    assert wire.said.count("answer") >= 2
 
 
 async def test_an_answer_to_a_move_that_is_not_the_cameras_ends_it(watch: Make, wire: Wire, trust: Trust) -> None:

@@ -39,6 +39,11 @@ export class Device {
     this.#keys = keys;
   }
 
+  /** Know it by these keys from now on: those that a fresh grant names. */
+  renew(keys) {
+    this.#keys = keys;
+  }
+
   /**
    * Give {payload, der}, the leaf's bytes, of a peeked message of `kind` that this device signed.
    * Failure `malformed`, `bad-signature`, or `untrusted` for a certificate that the grant did not name.

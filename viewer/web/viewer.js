@@ -154,7 +154,7 @@ export class CamwardViewer extends EventTarget {
         onLost: (failure) => this.#fail(failure),
       });
       peer.addEventListener("answered", ({ detail }) => {
-        this.#renewLater(attempt, key.jwk, 1000 * detail.sessionS, performance.now() + 1000 * detail.sessionS);
+        this.#renewLater(attempt, device, key.jwk, 1000 * detail.sessionS, performance.now() + 1000 * detail.sessionS);
         this.#enter("connecting");
       });
       this.#heed(peer);
@@ -167,17 +167,20 @@ export class CamwardViewer extends EventTarget {
   }
 
   /** Ask for a fresh grant in time, so that the session goes on; without one it ends when its grant says. */
-  #renewLater(attempt, jwk, sessionMs, endsMs) {
+  #renewLater(attempt, device, jwk, sessionMs, endsMs) {
     this.#renewing = setTimeout(async () => {
       let ends = endsMs;
       try {
-        const { grant } = await this.#fleet.grant(this.#device, jwk);
-        if (attempt === this.#attempt) (this.#mover.speaker ?? this.#peer).renew(grant);
+        const { grant, device: described } = await this.#fleet.grant(this.#device, jwk);
+        if (attempt === this.#attempt) {
+          device.renew(described.keys);
+          (this.#mover.speaker ?? this.#peer).renew(grant);
+        }
         ends = performance.now() + sessionMs;
       } catch (error) {
         console.warn("camward: not renewed yet", error.message);
       }
-      if (attempt === this.#attempt) this.#renewLater(attempt, jwk, sessionMs, ends);
+      if (attempt === this.#attempt) this.#renewLater(attempt, device, jwk, sessionMs, ends);
     }, Math.max(RENEW_MS, (endsMs - performance.now()) * RENEW_AT));
   }
 

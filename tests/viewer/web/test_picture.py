@@ -196,6 +196,22 @@ async def test_a_session_that_falls_silent_goes_on_over_another_connection(world
         await world.porch.heard.wait_for(lambda: [bye.sid for bye in world.porch.byes] == [offer.sid])
 
 
+async def test_a_camera_whose_certificate_was_renewed_is_known_again_from_the_next_grant_on(world):
+    world.porch.session_s = 2
+    await world.sign_in()
+    await world.see(world.porch)
+    world.porch.key, world.porch.certificate = world.porch.dtls = world.porch.new_certificate()
+    world.fleet.described[world.porch.id] = world.porch.described()
+    grants = len(world.fleet.viewer_keys)  # the offer's among them
+    async with asyncio.timeout(20), world.porch.heard:
+        await world.porch.heard.wait_for(lambda: len(world.porch.renewals) >= grants)
+    await world.porch.vanish()
+    await expect(world.page.locator("#state")).to_have_text("Reconnecting\u2026", timeout=20_000)
+    await expect(world.page.locator("#state")).to_have_text("Live", timeout=20_000)
+    await world.decodes_more()
+    assert len(world.porch.offers) == 1
+
+
 async def test_a_camera_that_has_forgotten_the_session_is_called_once_more(world):
     await world.sign_in()
     await world.see(world.porch)
