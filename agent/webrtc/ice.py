@@ -28,6 +28,7 @@ from protocol.ice import Server, parse_server
 
 _LOG: Final = logging.getLogger(__name__)
 _ANSWER_S: Final = 4.0  # a server that has not answered by then does not count: a viewer is to be told within 5 s
+_UNPAIRED: Final = 0  # of no component: nothing goes to viewers from a socket that is not yet seen as a public address
 _COMPONENT: Final = 1  # RTP and RTCP together
 _REFUSALS: Final = frozenset({401, 403, 441})  # RFC 8489, section 14.8; RFC 8656, section 19
 _MOST_PREFERRED: Final = 65535  # RFC 8445, section 5.1.2.1
@@ -94,9 +95,11 @@ class Gathering:
             except OSError as error:
                 _LOG.info("no socket on an address of ours: %s", error)
         for own in self._sockets:
-            gathering.use(connection, own)
             if self._network.addresses == "lan":
                 gathering.offer(connection, own.local_candidate)
+            else:
+                own.local_candidate.component = _UNPAIRED
+            gathering.use(connection, own)
 
     async def _socket(self, connection: ice.Connection, host: str) -> ice.StunProtocol:
         transport, own = await asyncio.get_running_loop().create_datagram_endpoint(
@@ -133,6 +136,8 @@ class Gathering:
         seen = response.attributes["XOR-MAPPED-ADDRESS"]
         if self._network.addresses == "direct" and not is_public(seen[0]):
             raise ValueError("it sees a private address, which is not offered")
+        base.component = _COMPONENT
+        gathering.pair(self._connection)
         known = {(one.host, one.port) for one in self.found}
         if seen not in known:
             offer(self._candidate("srflx", seen, base.host, server.host))

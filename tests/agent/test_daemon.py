@@ -69,7 +69,7 @@ async def test_a_grant_with_control_reaches_the_camera(config: Path, phone: Phon
     phone.watcher = Watcher(channel="control")
     async with running(config):
         challenge = (await phone.status()).challenge
-        answer = await phone.call(challenge=challenge, scope=_LIVE | {"control"})
+        answer = await phone.call(challenge=challenge, scope=frozenset({"live", "control"}))
         assert isinstance(answer, Answer)
         await phone.watcher.accept(answer.sdp)
         await phone.watcher.see(3)

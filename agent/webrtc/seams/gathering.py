@@ -59,6 +59,11 @@ def probe_only(
 def use(connection: Connection, protocol: StunProtocol) -> None:
     """Take a socket of ours into use, also after the viewer's candidates came (RFC 8838, section 10)."""
     connection._protocols.append(protocol)
+    pair(connection)
+
+
+def pair(connection: Connection) -> None:
+    """Form the pairs that are not there yet (RFC 8445, section 6.1.2.2)."""
     for remote in connection._remote_candidates:
         connection._pair_remote_candidate(remote)
     connection.sort_check_list()
