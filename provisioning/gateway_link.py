@@ -94,7 +94,7 @@ class GatewayLink:
     async def _connection(self) -> aiomqtt.Client:
         context = await asyncio.to_thread(self._tls)
         options: dict[str, Any] = {} if self._version is _V5 else {"clean_session": True}
-        return aiomqtt.Client(
+        client = aiomqtt.Client(
             self._host,
             self._port,
             identifier=GATEWAY,
@@ -107,6 +107,9 @@ class GatewayLink:
             logger=logging.getLogger("aiomqtt"),
             **options,
         )
+        # A connection that is lost while it is left is nobody's to hear of; asyncio would write an error of it.
+        client._disconnected.add_done_callback(lambda lost: lost.cancelled() or lost.exception())
+        return client
 
     async def _read(self, client: aiomqtt.Client, gateway: Gateway) -> None:
         async for message in client.messages:

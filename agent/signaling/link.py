@@ -188,7 +188,7 @@ class Link:
         will = aiomqtt.Will(topics.status(self._device), self._presence.offline(), qos=1, retain=True)
         options: dict[str, Any] = {"properties": _limits()} if self._version is _V5 else {"clean_session": True}
         options["queue_type"] = self._queue
-        return aiomqtt.Client(
+        client = aiomqtt.Client(
             self._config.host,
             self._config.port,
             identifier=self._device,
@@ -202,6 +202,9 @@ class Link:
             max_queued_outgoing_messages=_QUEUED,
             **options,
         )
+        # A connection that is lost while it is left is nobody's to hear of; asyncio would write an error of it.
+        client._disconnected.add_done_callback(lambda lost: lost.cancelled() or lost.exception())
+        return client
 
     async def _serve(self, client: aiomqtt.Client) -> None:
         for topic in (topics.call(self._device), topics.control(self._device)):
