@@ -28,5 +28,5 @@ def done(camera_path: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def said(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(done.stdout)
-    assert document["choice"]["source"].startswith("v4l2 /dev/video")
+    assert document["choice"]["source"].startswith("v4l2 video")
     return document

@@ -100,7 +100,7 @@ def test_with_a_camera_each_thing_that_is_missing_has_its_step(facts: Facts, wan
 
 def test_another_program_at_the_camera_is_named_and_the_agent_itself_is_not() -> None:
     camera = dataclasses.replace(USB, used_by=("camward (700)",))
-    taken = Taken(source="v4l2 /dev/video0 1280x720 at 30 fps", why="because")
+    taken = Taken(source="v4l2 video0 1280x720 at 30 fps", why="because")
 
     assert steps(at(FACTS, video=(camera, ENCODER)), taken) == []
     busy = dataclasses.replace(camera, used_by=("camward (700)", "ffmpeg (4711)"))
@@ -131,7 +131,7 @@ def test_a_step_is_a_line_and_no_secret_of_config_txt() -> None:
 
 def test_a_usb_camera_that_gives_h264_is_passed_on() -> None:
     camera = dataclasses.replace(USB, formats=(*USB.formats, Format(fourcc="H264", sizes=("1920x1080",))))
-    choice = of("v4l2 /dev/video0 1280x720 at 30 fps", at(FACTS, video=(camera,)))
+    choice = of("v4l2 video0 1280x720 at 30 fps", at(FACTS, video=(camera,)))
 
     assert (choice.real, choice.encoder, choice.encoder_kind) == (True, None, "camera")
 
@@ -142,7 +142,7 @@ def test_a_usb_camera_that_gives_h264_is_passed_on() -> None:
 )
 def test_a_usb_camera_is_encoded_by_the_board_where_that_works(works: bool | None, encoder: str, kind: str) -> None:
     tried = dataclasses.replace(X264, codec="h264_v4l2m2m", works=works)
-    choice = of("v4l2 /dev/video0 1280x720 at 30 fps", at(FACTS, video=(USB, ENCODER), encoders=(tried, X264)))
+    choice = of("v4l2 video0 1280x720 at 30 fps", at(FACTS, video=(USB, ENCODER), encoders=(tried, X264)))
 
     assert (choice.encoder, choice.encoder_kind) == (encoder, kind)
 
