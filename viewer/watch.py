@@ -13,7 +13,7 @@ from cryptography import x509
 
 from protocol.messages import BYE_REASONS, Bye, Candidate
 from viewer.call import Answered, Call, IceServer, Line
-from viewer.errors import INTERRUPTED, Declined, NoPicture, NotVerified, ViewError
+from viewer.errors import INTERRUPTED, Declined, Fault, NoPicture, NotVerified, ViewError
 from viewer.figures import Figures
 from viewer.h264 import describe
 from viewer.media import Media
@@ -37,6 +37,7 @@ _LAST_WORD_S: Final = 1.0  # a bye may be a little later than the end of the con
 _LEAVE_S: Final = 2.0
 _RENEW_AT: Final = 2 / 3  # of a session's life; a try that fails is followed by another at 2/3 of what is left
 _RENEW_S: Final = 1.0  # not more often than that
+_ANEW_S: Final = 5.0  # for the way to the camera to stand anew
 
 
 class Watch:
@@ -72,6 +73,7 @@ class Watch:
         self._first_ticks: int | None = None
         self._answered_at: float | None = None
         self._moving = False  # to another connection
+        self._replaced = asyncio.Event()  # the present line to the camera, by another one
         self._over: asyncio.Future[str] = loop.create_future()
 
     @property
@@ -153,14 +155,17 @@ class Watch:
 
     async def _listen(self, receiver: Receiver) -> None:
         while True:
+            replaced = self._replaced
             try:
                 said = await self._next()
             except (Declined, NotVerified):
                 raise
             except ViewError as error:
-                self._say(f"{error} The picture goes on without it.")  # it comes from the camera itself
-                return
-            await self._take(receiver, said)
+                if not replaced.is_set():
+                    self._say(f"{error} The picture goes on without it.")  # it comes from the camera itself
+                await replaced.wait()
+            else:
+                await self._take(receiver, said)
 
     async def _take(self, receiver: Receiver, said: Answered | Candidate | Bye | None) -> None:
         if isinstance(said, Bye):
@@ -172,7 +177,7 @@ class Watch:
         """Try to go on over another connection; gives it if packets come. Errors: Declined, NotVerified."""
         try:
             async with asyncio.timeout(_MOVE_S) as limit:
-                await self._transport.anew()
+                await self._anew()
                 receiver = self._media.connect()
                 said = await self._ask(self._call.move(await receiver.offer()), growth=1)
                 if isinstance(said, Answered):
@@ -252,11 +257,30 @@ class Watch:
         while True:
             await asyncio.sleep(max(_RENEW_S, (ends_at - self._loop.time()) * _RENEW_AT))
             try:
-                await self._transport.send(self._call.renew(await self._regrant()))
+                renewal, renewed_at = self._call.renew(await self._regrant()), self._loop.time()
+                await self._pass_on(renewal)
             except ViewError as error:
                 self._say(f"The permission was not renewed yet: {error}")
             else:
-                ends_at = self._loop.time() + session_s
+                ends_at = renewed_at + session_s
+
+    async def _pass_on(self, renewal: str) -> None:
+        """Send, and once more over another line where this one broke meanwhile. Errors: ViewError."""
+        try:
+            await self._transport.send(renewal)
+        except ViewError:
+            await self._anew()
+            await self._transport.send(renewal)
+
+    async def _anew(self) -> None:
+        """Have another line to the camera, from wherever this machine is by now. Errors: ViewError."""
+        try:
+            async with asyncio.timeout(_ANEW_S):
+                await self._transport.anew()
+        except TimeoutError as error:
+            raise Fault("unreachable", "There is no way to the camera from here.") from error
+        self._replaced.set()
+        self._replaced = asyncio.Event()
 
     async def _look(self) -> None:
         """Once a second: a line for people, and whether there is still a picture."""

@@ -99,6 +99,7 @@ class Wire:
         self.signer = trust.device
         self.dtls = trust.device
         self.broken = asyncio.Event()
+        self.mends = False  # another line is no more broken
         self._inbox: asyncio.Queue[str] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         self.sessions = Sessions(SessionConfig(), {"": stream}, now=loop.time, on_change=lambda: None)
@@ -122,6 +123,8 @@ class Wire:
             broken.cancel()
 
     async def anew(self) -> None:
+        if self.mends:
+            self.broken.clear()
         self._check()
 
     def announce(self, **changes: object) -> None:

@@ -72,6 +72,34 @@ async def test_a_session_is_renewed_in_time_by_itself(watch: Make, wire: Wire, c
     assert len(asked) >= 2
 
 
+async def test_a_line_that_broke_is_made_anew_for_the_renewal_and_heard_from_then_on(
+    watch: Make, wire: Wire, caller: Caller
+) -> None:
+    wire.gate._longest_s = 6
+    wire.announce()
+
+    async def regrant() -> str:
+        return caller.grant(time.time())
+
+    watched = watch(regrant=regrant)
+    running = asyncio.create_task(watched.run())
+    while not watched.figures.frames:
+        await asyncio.sleep(0.01)
+    wire.mends = True
+    wire.broken.set()
+    async with asyncio.timeout(20):
+        while wire.broken.is_set():
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(3)
+    assert not running.done()
+
+    await wire.sessions.end_all("shutdown")
+
+    with pytest.raises(Declined) as end:
+        await running
+    assert end.value.reason == "shutdown"
+
+
 async def test_a_session_without_a_fresh_grant_ends_and_says_so(watch: Make, wire: Wire) -> None:
     wire.gate._longest_s = 2
     wire.announce()

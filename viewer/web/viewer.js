@@ -58,6 +58,7 @@ export class CamwardViewer extends EventTarget {
   #deadline = null;
   #looking = null;
   #renewing = null;
+  #renewed = null; // how the last renewal was planned, should the service not have passed it on
   #listening = null;
 
   /**
@@ -168,11 +169,14 @@ export class CamwardViewer extends EventTarget {
 
   /** Ask for a fresh grant in time, so that the session goes on; without one it ends when its grant says. */
   #renewLater(attempt, jwk, sessionMs, endsMs) {
+    clearTimeout(this.#renewing);
     this.#renewing = setTimeout(async () => {
       let ends = endsMs;
       try {
         const { grant } = await this.#fleet.grant(this.#device, jwk);
-        if (attempt === this.#attempt) (this.#mover.speaker ?? this.#peer).renew(grant);
+        if (attempt !== this.#attempt) return;
+        (this.#mover.speaker ?? this.#peer).renew(grant);
+        this.#renewed = [attempt, jwk, sessionMs, endsMs];
         ends = performance.now() + sessionMs;
       } catch (error) {
         console.warn("camward: not renewed yet", error.message);
@@ -194,8 +198,11 @@ export class CamwardViewer extends EventTarget {
 
   /** The service could not pass something on; a picture that stands does not need it, but for a camera that was put out. */
   #refused({ device, code }) {
-    const ends = !["live", "reconnecting"].includes(this.#state) || code === "revoked";
-    if (device === this.#device && this.#peer && ends) this.#fail(new Failure(code));
+    if (device !== this.#device || !this.#peer) return;
+    if (!["live", "reconnecting"].includes(this.#state) || code === "revoked") return this.#fail(new Failure(code));
+    const renewed = this.#renewed; // it may have been this one
+    this.#renewed = null;
+    if (renewed) this.#renewLater(...renewed);
   }
 
   #relayClosed() {
@@ -283,6 +290,7 @@ export class CamwardViewer extends EventTarget {
     clearTimeout(this.#deadline);
     clearInterval(this.#looking);
     clearTimeout(this.#renewing);
+    this.#renewed = null;
     this.#mover?.stop();
     this.#peer?.close();
     this.#mover = this.#peer = null;

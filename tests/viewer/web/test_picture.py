@@ -69,6 +69,24 @@ async def test_a_session_is_renewed_with_fresh_grants_before_it_ends(world):
     await expect(world.page.locator("#state")).to_have_text("Live")
 
 
+async def test_a_renewal_that_the_service_does_not_pass_on_is_made_again_in_time(world):
+    world.porch.session_s = 60
+    await world.page.clock.install()
+    await world.sign_in()
+    await world.see(world.porch)
+    await world.page.clock.fast_forward(41_000)
+    async with asyncio.timeout(20), world.porch.heard:
+        await world.porch.heard.wait_for(lambda: len(world.porch.renewals) == 1)
+    await world.fleet.refuse(world.porch, "forbidden")
+    world.barn.presence = "offline"
+    await world.fleet.publish()
+    barn = world.page.locator(f'#devices li[data-device="{world.barn.id}"] .presence')
+    await expect(barn).to_have_text("Offline", timeout=20_000)  # so the page has heard the refusal before
+    await world.page.clock.fast_forward(14_000)  # two thirds of what was left; without a refusal it would be 40 s
+    async with asyncio.timeout(20), world.porch.heard:
+        await world.porch.heard.wait_for(lambda: len(world.porch.renewals) == 2)
+
+
 async def test_the_offer_has_h264_alone_and_only_receives(world):
     await world.sign_in()
     await world.see(world.porch)
