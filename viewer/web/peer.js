@@ -29,6 +29,7 @@ export class Peer extends EventTarget {
   #dtls = null;
   #connected = false;
   #over = false;
+  #left = false; // bye was said
   #iceServers = [];
   #resumes = false;
   #hushed = false; // another Peer speaks in this session now
@@ -164,18 +165,25 @@ export class Peer extends EventTarget {
 
   /** End the call: the device is told where it can be, the picture is gone. Harmless twice. */
   close() {
-    if (this.#over) return;
+    this.#hangUp();
+    if (this.#hushed || this.#left || !(this.#offerHash || this.#resumes)) return;
+    this.#left = true;
+    this.#send(this.#bye);
+  }
+
+  #hangUp() {
     this.#over = true;
     clearTimeout(this.#patience);
     clearTimeout(this.#repeating);
     clearTimeout(this.#withoutRelay);
-    if ((this.#offerHash || this.#resumes) && !this.#hushed) this.#send(this.#bye);
     this.#connection?.close();
   }
 
+  /** A move that comes to nothing ends itself, and no session. */
   #fail(failure) {
     if (this.#over) return;
-    this.close();
+    if (this.#resumes && !this.#connected) this.#hangUp();
+    else this.close();
     this.dispatchEvent(new CustomEvent("over", { detail: failure }));
   }
 

@@ -214,6 +214,26 @@ async def test_a_session_that_falls_silent_goes_on_over_another_connection(world
         await world.porch.heard.wait_for(lambda: [bye.sid for bye in world.porch.byes] == [offer.sid])
 
 
+async def test_a_move_that_fails_by_itself_ends_no_session_and_another_follows(world):
+    await world.page.add_init_script("""
+        let made = 0;
+        globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+            number = ++made;
+            get connectionState() {
+                return this.number === 2 ? "failed" : super.connectionState;
+            }
+        };
+    """)
+    await world.sign_in()
+    await world.see(world.porch)
+    await world.porch.vanish()
+    await expect(world.page.locator("#state")).to_have_text("Reconnecting\u2026", timeout=20_000)
+    await expect(world.page.locator("#state")).to_have_text("Live", timeout=30_000)
+    assert len({move.seq for move in world.porch.moves}) >= 2
+    assert len(world.porch.offers) == 1
+    assert world.porch.byes == []
+
+
 async def test_a_camera_that_has_forgotten_the_session_is_called_once_more(world):
     await world.sign_in()
     await world.see(world.porch)
