@@ -95,7 +95,7 @@ async def _view(options: Options, code: str, report: dict[str, Any]) -> str:
 @contextlib.asynccontextmanager
 async def _way(
     options: Options, code: str, jwk: dict[str, str]
-) -> AsyncIterator[tuple[Granted, Line, Callable[[], Awaitable[str]]]]:
+) -> AsyncIterator[tuple[Granted, Line, Callable[[], Awaitable[Granted]]]]:
     """Get the grant, the way to the device (an app's over MQTT, else over the gateway), and that to fresh grants."""
     from viewer.fleet import Fleet, tls
     from viewer.way import Way
@@ -104,8 +104,8 @@ async def _way(
     context = tls(options.root_path, app.credentials if app else None)
     async with Fleet.connect(options.fleet, context) as fleet:
 
-        async def regrant() -> str:
-            return (await fleet.grant(options.device, jwk)).token
+        async def regrant() -> Granted:
+            return await fleet.grant(options.device, jwk)
 
         if app is not None:
             from viewer.mqtt import App

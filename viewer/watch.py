@@ -12,7 +12,7 @@ from typing import Any, Final
 from cryptography import x509
 
 from protocol.messages import BYE_REASONS, Bye, Candidate
-from viewer.call import Answered, Call, IceServer, Line
+from viewer.call import Answered, Call, Granted, IceServer, Line
 from viewer.errors import INTERRUPTED, Declined, Fault, NoPicture, NotVerified, ViewError
 from viewer.figures import Figures
 from viewer.h264 import describe
@@ -37,6 +37,8 @@ _LAST_WORD_S: Final = 1.0  # a bye may be a little later than the end of the con
 _LEAVE_S: Final = 2.0
 _RENEW_AT: Final = 2 / 3  # of a session's life; a try that fails is followed by another at 2/3 of what is left
 _RENEW_S: Final = 1.0  # not more often than that
+CREDENTIAL_S: Final = 60.0  # a fleet may let a relay's credential end so soon
+_GRANT_S: Final = 1.0  # for a fresh one, while the session moves
 _ANEW_S: Final = 5.0  # for the way to the camera to stand anew
 
 
@@ -55,7 +57,7 @@ class Watch:
         seconds: float | None,
         record: Path | None,
         say: Callable[[str], None],
-        regrant: Callable[[], Awaitable[str]] | None = None,
+        regrant: Callable[[], Awaitable[Granted]] | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.leaf: x509.Certificate | None = None  # the device's, once it is verified
@@ -65,6 +67,7 @@ class Watch:
         self._most_ticks = None if seconds is None else seconds * CLOCK_HZ
         self._say = say
         self._regrant = regrant
+        self._granted_at = loop.time()
         self._session_s: asyncio.Future[int] = loop.create_future()
         self._loop = loop
         self._media = Media(ice_servers, on_unit=self._picture, on_end=self._lost)
@@ -178,6 +181,7 @@ class Watch:
         try:
             async with asyncio.timeout(_MOVE_S) as limit:
                 await self._anew()
+                await self._fresh_servers()
                 receiver = self._media.connect()
                 said = await self._ask(self._call.move(await receiver.offer()), growth=1)
                 if isinstance(said, Answered):
@@ -257,7 +261,9 @@ class Watch:
         while True:
             await asyncio.sleep(max(_RENEW_S, (ends_at - self._loop.time()) * _RENEW_AT))
             try:
-                renewal, renewed_at = self._call.renew(await self._regrant()), self._loop.time()
+                granted = await self._regrant()
+                self._take_servers(granted)
+                renewal, renewed_at = self._call.renew(granted.token), self._loop.time()
                 await self._pass_on(renewal)
             except ViewError as error:
                 self._say(f"The permission was not renewed yet: {error}")
@@ -271,6 +277,18 @@ class Watch:
         except ViewError:
             await self._anew()
             await self._transport.send(renewal)
+
+    def _take_servers(self, granted: Granted) -> None:
+        self._media.servers, self._granted_at = granted.ice_servers, self._loop.time()
+
+    async def _fresh_servers(self) -> None:
+        """Ask for a relay's credential that has not ended yet; without an answer soon the old ones have to do."""
+        ends = any(server.credential for server in self._media.servers)
+        if self._regrant is None or not ends or self._loop.time() - self._granted_at <= CREDENTIAL_S:
+            return
+        with contextlib.suppress(ViewError, TimeoutError):
+            async with asyncio.timeout(_GRANT_S):
+                self._take_servers(await self._regrant())
 
     async def _anew(self) -> None:
         """Have another line to the camera, from wherever this machine is by now. Errors: ViewError."""

@@ -15,10 +15,22 @@ from tests.kit.caller import Caller
 from tests.viewer.conftest import Trust, Wire, within
 from tests.viewer.test_record import probe
 from viewer import watch as watching
+from viewer.call import Granted, IceServer
 from viewer.errors import Declined, Fault, NoPicture, NotVerified
 from viewer.watch import Watch
 
 Make = Callable[..., Watch]
+
+
+def granted(caller: Caller, *ice_servers: IceServer) -> Granted:
+    """A fresh grant, as the fleet gives it."""
+    token = caller.grant(time.time())
+    return Granted(token=token, caller=caller.reply, certificates=frozenset(), ice_servers=ice_servers)
+
+
+def relay(credential: str) -> IceServer:
+    """A TURN server that nobody answers at."""
+    return IceServer(urls=("turn:127.0.0.1:9",), username="somebody", credential=credential)
 
 
 @pytest.mark.alone
@@ -55,21 +67,21 @@ async def test_a_viewer_who_leaves_sets_its_session_free(watch: Make, wire: Wire
 
 async def test_a_session_is_renewed_in_time_by_itself(watch: Make, wire: Wire, caller: Caller) -> None:
     wire.gate._longest_s = 6
-    asked: list[str] = []
+    asked = 0
 
-    async def regrant() -> str:
-        if not asked:
-            asked.append("")
+    async def regrant() -> Granted:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
             raise Fault("unreachable", "not now")
-        asked.append(caller.grant(time.time()))
-        return asked[-1]
+        return granted(caller)
 
     wire.announce()
     began = time.monotonic()
     assert await watch(seconds=9.0, regrant=regrant).run() == "done"
 
     assert time.monotonic() - began > 6
-    assert len(asked) >= 2
+    assert asked >= 2
 
 
 async def test_a_line_that_broke_is_made_anew_for_the_renewal_and_heard_from_then_on(
@@ -78,8 +90,8 @@ async def test_a_line_that_broke_is_made_anew_for_the_renewal_and_heard_from_the
     wire.gate._longest_s = 6
     wire.announce()
 
-    async def regrant() -> str:
-        return caller.grant(time.time())
+    async def regrant() -> Granted:
+        return granted(caller)
 
     watched = watch(regrant=regrant)
     running = asyncio.create_task(watched.run())
@@ -98,6 +110,48 @@ async def test_a_line_that_broke_is_made_anew_for_the_renewal_and_heard_from_the
     with pytest.raises(Declined) as end:
         await running
     assert end.value.reason == "shutdown"
+
+
+async def test_a_renewal_brings_the_relays_credential_for_the_next_connection(
+    watch: Make, wire: Wire, caller: Caller
+) -> None:
+    wire.gate._longest_s = 3
+    wire.announce()
+    fresh = relay("fresh")
+
+    async def regrant() -> Granted:
+        return granted(caller, fresh)
+
+    watched = watch(regrant=regrant)
+    running = asyncio.create_task(watched.run())
+    async with asyncio.timeout(20):
+        while watched._media.servers != (fresh,):
+            await asyncio.sleep(0.01)
+    watched.stop()
+    assert await running == "interrupted"
+
+
+async def test_a_relays_credential_that_may_have_ended_is_asked_for_anew_before_a_move(
+    watch: Make, wire: Wire, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "CREDENTIAL_S", 0.0)
+    wire.announce()
+
+    async def regrant() -> Granted:
+        return granted(caller)
+
+    watched = watch(regrant=regrant)
+    running = asyncio.create_task(watched.run())
+    while not watched.figures.frames:
+        await asyncio.sleep(0.01)
+    watched._media.servers = [relay("old")]  # answers nobody, so that no move with it comes about in time
+    cut(watched)
+    async with asyncio.timeout(30):
+        while wire.said.count("answer") < 2 or watched._moving:
+            await asyncio.sleep(0.01)
+    assert watched._media.servers == ()
+    watched.stop()
+    assert await running == "interrupted"
 
 
 async def test_a_session_without_a_fresh_grant_ends_and_says_so(watch: Make, wire: Wire) -> None:

@@ -30,7 +30,6 @@ export class Peer extends EventTarget {
   #connected = false;
   #over = false;
   #left = false; // bye was said
-  #iceServers = [];
   #resumes = false;
   #hushed = false; // another Peer speaks in this session now
   #described = false; // what was found so far stands in the offer
@@ -63,7 +62,10 @@ export class Peer extends EventTarget {
     this.#seq = resumes.#seq;
     this.#heardSeq = resumes.#heardSeq;
     this.#bye = resumes.#bye;
-    this.#iceServers = resumes.#iceServers;
+  }
+
+  get over() {
+    return this.#over;
   }
 
   get stats() {
@@ -83,8 +85,7 @@ export class Peer extends EventTarget {
   async call({ grant, caller, iceServers, challenge, camera }) {
     this.#bye = await sign("bye", { sid: this.sid, seq: LAST_SEQ, reason: "left" }, this.#key);
     if (this.#over) return;
-    this.#iceServers = iceServers;
-    const { connection, receiver } = this.#connect();
+    const { connection, receiver } = this.#connect(iceServers);
     const { sdp } = await connection.createOffer();
     const offer = { device: this.#device.id, sid: this.sid, challenge, grant, sdp, reply: caller, stream: "main", camera };
     const compact = await sign("offer", offer, this.#key);
@@ -98,8 +99,8 @@ export class Peer extends EventTarget {
   }
 
   /** Offer another connection in the session that this resumes. */
-  async move() {
-    const { connection, receiver } = this.#connect();
+  async move(iceServers) {
+    const { connection, receiver } = this.#connect(iceServers);
     await connection.setLocalDescription();
     this.#listen(receiver);
     await gathered(connection, GATHER_MS);
@@ -118,8 +119,8 @@ export class Peer extends EventTarget {
       });
   }
 
-  #connect() {
-    const connection = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: "max-bundle" });
+  #connect(iceServers) {
+    const connection = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
     this.#connection = connection;
     const { receiver } = receiveH264(connection);
     this.stream.addTrack(receiver.track);
@@ -154,6 +155,15 @@ export class Peer extends EventTarget {
     this.#outbox = this.#outbox
       .then(() => sign(kind, payload, this.#key))
       .then((compact) => this.#over || this.#hushed || this.#send(compact));
+  }
+
+  /** Speak in the session again, in the place of the Peer that was to go on in it: that one goes, without a bye. */
+  takeBack(other) {
+    this.#hushed = false;
+    this.#seq = other.#seq;
+    this.#heardSeq = other.#heardSeq;
+    other.#hushed = true;
+    other.close();
   }
 
   /** Take a peeked message of this sid. */

@@ -17,6 +17,8 @@ const FIGURES_MS = 1_000;
 const STEADY_MS = 10_000; // a picture that stood for this long has earned another call of its own
 const RENEW_AT = 2 / 3; // of a session's life; a try that fails is followed by another at 2/3 of what is left
 const RENEW_MS = 1_000; // not more often than that
+const CREDENTIAL_MS = 60_000; // a fleet may let a relay's credential end so soon
+const GRANT_MS = 1_000; // for a fresh one, while the session moves
 const PATH = new Set(["ice-failed", "left"]); // ends of a connection which are not the session's
 const CALLED_AGAIN = new Set(["expired", "ice-failed", "relay-closed"]);
 
@@ -55,6 +57,8 @@ export class CamwardViewer extends EventTarget {
   #peer = null;
   #mover = null;
   #challenge = "";
+  #iceServers = []; // the newest
+  #grantedMs = 0; // when they came
   #deadline = null;
   #looking = null;
   #renewing = null;
@@ -136,7 +140,7 @@ export class CamwardViewer extends EventTarget {
       if (code) throw new Failure(code);
       this.#calls.open();
       const key = await viewerKey();
-      const { grant, caller, device: described, ice_servers: iceServers } = await this.#fleet.grant(this.#device, key.jwk);
+      const { grant, caller, device: described, ice_servers: iceServers } = await this.#grant(key.jwk);
       if (attempt !== this.#attempt) return;
       const device = new Device({ ...described, id: this.#device });
       this.#tell("granted", device);
@@ -149,8 +153,9 @@ export class CamwardViewer extends EventTarget {
       this.#peer = peer;
       this.#mover = new Mover({
         make: (resumes) => new Peer({ device, key, send, resumes }),
-        anew: () => this.#calls.anew(),
+        anew: () => this.#anew(key.jwk),
         onSilent: () => this.#enter("reconnecting"),
+        onBack: () => this.#pictured(this.#peer),
         onMoved: (next) => this.#moved(next),
         onLost: (failure) => this.#fail(failure),
       });
@@ -167,13 +172,31 @@ export class CamwardViewer extends EventTarget {
     }
   }
 
+  async #grant(jwk) {
+    const granted = await this.#fleet.grant(this.#device, jwk);
+    this.#iceServers = granted.ice_servers;
+    this.#grantedMs = performance.now();
+    return granted;
+  }
+
+  /** Connect from wherever the browser is now. Gives the ICE servers for there, or null when that did not come about. */
+  async #anew(jwk) {
+    if (!(await this.#calls.anew())) return null;
+    const ends = this.#iceServers.some(({ credential }) => credential);
+    if (ends && performance.now() - this.#grantedMs > CREDENTIAL_MS) {
+      const late = new Promise((resolve) => setTimeout(resolve, GRANT_MS));
+      await Promise.race([late, this.#grant(jwk).catch(({ message }) => console.warn("camward: no fresh credential", message))]);
+    }
+    return this.#iceServers;
+  }
+
   /** Ask for a fresh grant in time, so that the session goes on; without one it ends when its grant says. */
   #renewLater(attempt, jwk, sessionMs, endsMs) {
     clearTimeout(this.#renewing);
     this.#renewing = setTimeout(async () => {
       let ends = endsMs;
       try {
-        const { grant } = await this.#fleet.grant(this.#device, jwk);
+        const { grant } = await this.#grant(jwk);
         if (attempt !== this.#attempt) return;
         (this.#mover.speaker ?? this.#peer).renew(grant);
         this.#renewed = [attempt, jwk, sessionMs, endsMs];
