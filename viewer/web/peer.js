@@ -75,9 +75,9 @@ export class Peer extends EventTarget {
   /** How much has come so far, of whatever kind: reports come also without pictures. */
   get bytesReceived() {
     return this.#connection.getStats().then((stats) => {
-      let bytes = 0;
-      for (const { type, bytesReceived } of stats.values()) if (type === "transport") bytes += bytesReceived;
-      return bytes;
+      const sum = { transport: 0, "candidate-pair": 0 };
+      for (const { type, bytesReceived } of stats.values()) if (type in sum) sum[type] += bytesReceived || 0;
+      return sum.transport || sum["candidate-pair"]; // Firefox before 154 counts the latter alone
     });
   }
 

@@ -278,7 +278,7 @@ export class CamwardViewer extends EventTarget {
     const taken = figures.take(await peer.stats, performance.now());
     if (peer !== this.#peer) return;
     const unseen = document.hidden || !this.#video.requestVideoFrameCallback; // then no callback tells of the first frame
-    if (unseen && taken.framesDecoded > 0 && this.#firstPictureMs === null) this.#pictured(peer);
+    if (unseen && taken.framesDecoded > 0 && this.#state !== "live" && !this.#mover.moving) this.#pictured(peer);
     this.#tell("figures", { ...taken, firstPictureMs: this.#firstPictureMs });
   }
 

@@ -287,6 +287,31 @@ async def test_a_connection_that_comes_back_while_the_session_moves_is_kept(worl
         await world.porch.heard.wait_for(lambda: [bye.sid for bye in world.porch.byes] == [world.porch.offers[0].sid])
 
 
+NO_TRANSPORT_BYTES = """
+    const real = RTCPeerConnection.prototype.getStats;
+    RTCPeerConnection.prototype.getStats = async function () {
+        const entries = [...await real.call(this)];
+        return new Map(entries.map(([id, { ...entry }]) => {
+            if (entry.type === "transport") delete entry.bytesReceived;
+            return [id, entry];
+        }));
+    };
+"""
+NO_FRAME_CALLBACK = "delete HTMLVideoElement.prototype.requestVideoFrameCallback"
+
+
+@pytest.mark.parametrize("lacking", [NO_TRANSPORT_BYTES, NO_FRAME_CALLBACK], ids=["transport-bytes", "frame-callback"])
+async def test_a_session_moves_also_in_a_browser_that_tells_less(world, lacking):
+    await world.page.add_init_script(lacking)
+    await world.sign_in()
+    await world.see(world.porch)
+    await world.porch.vanish()
+    async with asyncio.timeout(20), world.porch.heard:
+        await world.porch.heard.wait_for(lambda: bool(world.porch.moves))
+    await expect(world.page.locator("#state")).to_have_text("Live", timeout=20_000)
+    assert len(world.porch.offers) == 1
+
+
 async def test_a_camera_that_has_forgotten_the_session_is_called_once_more(world):
     await world.sign_in()
     await world.see(world.porch)
@@ -375,6 +400,12 @@ async def test_of_a_device_with_several_cameras_one_is_chosen(world, screenshots
     assert [offer.camera for offer in world.porch.offers] == ["", "yard"]
     await expect(world.page.get_by_test_id("camera")).to_have_text("yard")
     await screenshots(world.page, "cameras")
+
+    await world.porch.close_all()
+    await world.message("left")
+    await world.page.locator("#retry").click()
+    await expect(world.page.locator("#state")).to_have_text("Live", timeout=10_000)
+    assert [offer.camera for offer in world.porch.offers] == ["", "yard", "yard"]
 
     await world.see(world.barn)
     await expect(choice).to_be_hidden()
