@@ -30,6 +30,7 @@ _REPEAT_S: Final = 0.5  # an offer that is lost, or comes while a camera is floo
 _LONGEST_SILENCE_S: Final = 8.0  # where moving brings no picture, each time twice as long is waited
 _STEADY_S: Final = 2.0  # a picture that stood for so long has earned the shortest wait again
 _LOOK_S: Final = 0.1
+_GATHER_S: Final = 6.0  # for this machine's addresses: a STUN server that says nothing is asked for 5 s
 _MOVE_S: Final = 2.0  # for the answer to a move; then another is made, from wherever this machine is by then
 _TAKE_OVER_S: Final = 4.0  # from that answer to the first packet
 _FRESH_S: Final = 5.0  # for another challenge, after one was stale
@@ -39,6 +40,7 @@ _RENEW_AT: Final = 2 / 3  # of a session's life; a try that fails is followed by
 _RENEW_S: Final = 1.0  # not more often than that
 CREDENTIAL_S: Final = 60.0  # a fleet may let a relay's credential end so soon
 _GRANT_S: Final = 1.0  # for a fresh one, while the session moves
+_REFUSED_S: Final = 1.0  # within which whoever relays says so where a renewal is not passed on
 _ANEW_S: Final = 5.0  # for the way to the camera to stand anew
 
 
@@ -77,6 +79,7 @@ class Watch:
         self._answered_at: float | None = None
         self._moving = False  # to another connection
         self._replaced = asyncio.Event()  # the present line to the camera, by another one
+        self._refused = asyncio.Event()  # whoever relays did not pass something on
         self._over: asyncio.Future[str] = loop.create_future()
 
     @property
@@ -161,8 +164,13 @@ class Watch:
             replaced = self._replaced
             try:
                 said = await self._next()
-            except (Declined, NotVerified):
+            except NotVerified:
                 raise
+            except (Declined, NoPicture) as refusal:  # of whoever relays: the camera itself says bye
+                if refusal.reason == "revoked":
+                    raise
+                self._refused.set()
+                self._say(f"{refusal} The picture goes on.")
             except ViewError as error:
                 if not replaced.is_set():
                     self._say(f"{error} The picture goes on without it.")  # it comes from the camera itself
@@ -179,11 +187,13 @@ class Watch:
     async def _move(self) -> Receiver | None:
         """Try to go on over another connection; gives it if packets come. Errors: Declined, NotVerified."""
         try:
+            await self._anew()
+            await self._fresh_servers()
+            receiver = self._media.connect()
+            async with asyncio.timeout(_GATHER_S):
+                sdp = await receiver.offer()
             async with asyncio.timeout(_MOVE_S) as limit:
-                await self._anew()
-                await self._fresh_servers()
-                receiver = self._media.connect()
-                said = await self._ask(self._call.move(await receiver.offer()), growth=1)
+                said = await self._ask(self._call.move(sdp), growth=1)
                 if isinstance(said, Answered):
                     limit.reschedule(self._loop.time() + _TAKE_OVER_S)
                     await self._accept(receiver, said)
@@ -264,11 +274,16 @@ class Watch:
                 granted = await self._regrant()
                 self._take_servers(granted)
                 renewal, renewed_at = self._call.renew(granted.token), self._loop.time()
+                self._refused.clear()
                 await self._pass_on(renewal)
             except ViewError as error:
                 self._say(f"The permission was not renewed yet: {error}")
-            else:
-                ends_at = renewed_at + session_s
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_REFUSED_S):
+                    await self._refused.wait()
+                    continue
+            ends_at = renewed_at + session_s
 
     async def _pass_on(self, renewal: str) -> None:
         """Send, and once more over another line where this one broke meanwhile. Errors: ViewError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from fractions import Fraction
@@ -85,9 +86,10 @@ async def test_a_session_is_renewed_in_time_by_itself(watch: Make, wire: Wire, c
 
 
 async def test_a_line_that_broke_is_made_anew_for_the_renewal_and_heard_from_then_on(
-    watch: Make, wire: Wire, caller: Caller
+    watch: Make, wire: Wire, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wire.gate._longest_s = 6
+    monkeypatch.setattr(watching, "_RENEW_AT", 1 / 4)
+    wire.gate._longest_s = 8
     wire.announce()
 
     async def regrant() -> Granted:
@@ -102,14 +104,70 @@ async def test_a_line_that_broke_is_made_anew_for_the_renewal_and_heard_from_the
     async with asyncio.timeout(20):
         while wire.broken.is_set():
             await asyncio.sleep(0.01)
-        await asyncio.sleep(3)
-    assert not running.done()
+        while not wire.renewals:
+            await asyncio.sleep(0.01)
 
     await wire.sessions.end_all("shutdown")
 
     with pytest.raises(Declined) as end:
         await running
     assert end.value.reason == "shutdown"
+
+
+async def test_a_renewal_that_is_not_passed_on_is_made_again_before_the_session_ends(
+    watch: Make, wire: Wire, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_RENEW_AT", 1 / 2)
+    wire.gate._longest_s = 8
+    wire.refused.append("forbidden")
+    wire.announce()
+
+    async def regrant() -> Granted:
+        return granted(caller)
+
+    watched = watch(regrant=regrant)
+    running = asyncio.create_task(watched.run())
+    while not wire.renewals:
+        assert not running.done()
+        await asyncio.sleep(0.01)
+    watched.stop()
+    assert await running == "interrupted"
+
+
+@pytest.mark.parametrize("refusal", [Declined("rate"), Declined("forbidden"), NoPicture("offline")], ids=str)
+async def test_what_a_relay_does_not_pass_on_ends_no_picture_and_the_camera_is_still_heard(
+    watch: Make, wire: Wire, refusal: Declined | NoPicture
+) -> None:
+    wire.announce()
+    lines: list[str] = []
+    watched = watch(say=lines.append)
+    running = asyncio.create_task(watched.run())
+    while not watched.figures.frames:
+        await asyncio.sleep(0.01)
+
+    wire.refuse(refusal)
+    while f"{refusal} The picture goes on." not in lines:
+        assert not running.done()
+        await asyncio.sleep(0.01)
+    await wire.sessions.end_all("privacy")
+
+    with pytest.raises(Declined) as end:
+        await running
+    assert end.value.reason == "privacy"
+
+
+async def test_a_camera_that_is_revoked_is_seen_no_more(watch: Make, wire: Wire) -> None:
+    wire.announce()
+    watched = watch()
+    running = asyncio.create_task(watched.run())
+    while not watched.figures.frames:
+        await asyncio.sleep(0.01)
+
+    wire.refuse(Declined("revoked"))
+
+    with pytest.raises(Declined) as end:
+        await running
+    assert end.value.reason == "revoked"
 
 
 async def test_a_renewal_brings_the_relays_credential_for_the_next_connection(
@@ -360,6 +418,25 @@ async def test_a_session_goes_on_over_another_connection_when_one_falls_silent(
     assert wire.sessions.ended.total() <= 1
     read = probe(tmp_path / "out.mp4")
     assert int(read["nb_read_frames"]) == watched.figures.frames
+
+
+async def test_a_move_has_the_time_that_a_silent_stun_server_takes(watch: Make, wire: Wire) -> None:
+    wire.announce()
+    watched = watch()
+    running = asyncio.create_task(watched.run())
+    while not watched.figures.frames:
+        await asyncio.sleep(0.01)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        watched._media.servers = [IceServer(urls=(f"stun:127.0.0.1:{silent.getsockname()[1]}",))]
+        before = watched._media._carrying
+        cut(watched)
+        async with asyncio.timeout(40):
+            while watched._media._carrying is before:
+                assert not running.done()
+                await asyncio.sleep(0.01)
+    watched.stop()
+    assert await running == "interrupted"
 
 
 async def test_a_viewer_whose_session_ended_while_it_was_away_is_told_so(watch: Make, wire: Wire) -> None:
