@@ -104,23 +104,23 @@ async def _way(
     context = tls(options.root_path, app.credentials if app else None)
     async with Fleet.connect(options.fleet, context) as fleet:
 
-        async def grant() -> Granted:
+        async def regrant() -> Granted:
             return await fleet.grant(options.device, jwk)
 
         if app is not None:
             from viewer.mqtt import App
 
-            granted = await grant()
+            granted = await regrant()
             root, device = options.root_path, options.device
             async with Way.open(lambda: App.connect(app, root, device)) as way:
-                yield granted, way, grant
+                yield granted, way, regrant
         else:
             from viewer.gateway import Gateway
 
             await fleet.sign_in(code)
-            granted = await grant()
+            granted = await regrant()
             async with Way.open(lambda: Gateway.connect(fleet, options.device)) as way:
-                yield granted, way, grant
+                yield granted, way, regrant
 
 
 def _code(path: Path | None) -> str:

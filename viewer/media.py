@@ -23,7 +23,7 @@ class Media:
         self.heard_at: float | None = None  # when something came last, over the connection that brings the pictures
         self.broken: ViewError | None = None  # why that connection is no use any more
         self.moved = asyncio.Event()  # the newest connection brings the pictures
-        self._servers = servers
+        self.servers = servers  # of the next connection
         self._on_unit = on_unit
         self._on_end = on_end
         self._now = asyncio.get_running_loop().time
@@ -40,7 +40,7 @@ class Media:
     def connect(self) -> Receiver:
         """Make a connection that is to bring the pictures; one that never did is given up for it."""
         made = Receiver(
-            self._servers,
+            self.servers,
             on_packet=lambda packet: self._take(made, packet),
             on_report=lambda: self._heard(made),
             on_end=lambda why: self._over(made, why),

@@ -21,6 +21,7 @@ from viewer.options import AppOptions
 
 _TIMEOUT_S: Final = 10.0
 _AGAIN_S: Final = 2.0  # a broker that takes in an app's rights only now has dropped the status, and says nothing
+_LEAVING: Final[set[asyncio.Task[None]]] = set()  # connections that nobody waits for any more
 _QUEUED: Final = 64  # messages that wait here; one more is dropped, and a call that misses it ends in time
 
 
@@ -92,9 +93,26 @@ class App:
 
 async def _connected(host: str, port: int, context: ssl.SSLContext) -> aiomqtt.Client:
     try:
-        return await _client(host, port, context, aiomqtt.ProtocolVersion.V5).__aenter__()
+        return await _entered(_client(host, port, context, aiomqtt.ProtocolVersion.V5))
     except aiomqtt.MqttError:  # brokers say in many ways that they have no MQTT 5
-        return await _client(host, port, context, aiomqtt.ProtocolVersion.V311, clean_session=True).__aenter__()
+        return await _entered(_client(host, port, context, aiomqtt.ProtocolVersion.V311, clean_session=True))
+
+
+async def _entered(client: aiomqtt.Client) -> aiomqtt.Client:
+    """Connect. Whoever does not wait for that leaves no connection behind: a thread makes it, and nothing stops one."""
+    entering = asyncio.get_running_loop().create_task(client.__aenter__(), name="connect-mqtt")
+    try:
+        return await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        leaving = asyncio.get_running_loop().create_task(_left(entering), name="leave-mqtt")
+        _LEAVING.add(leaving)
+        leaving.add_done_callback(_LEAVING.discard)
+        raise
+
+
+async def _left(entering: asyncio.Task[aiomqtt.Client]) -> None:
+    with contextlib.suppress(aiomqtt.MqttError):
+        await (await entering).__aexit__(None, None, None)
 
 
 def _client(

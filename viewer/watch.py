@@ -13,7 +13,7 @@ from cryptography import x509
 
 from protocol.messages import BYE_REASONS, Bye, Candidate
 from viewer.call import Answered, Call, Granted, IceServer, Line
-from viewer.errors import INTERRUPTED, Declined, NoPicture, NotVerified, ViewError
+from viewer.errors import INTERRUPTED, Declined, Fault, NoPicture, NotVerified, ViewError
 from viewer.figures import Figures
 from viewer.h264 import describe
 from viewer.media import Media
@@ -30,6 +30,7 @@ _REPEAT_S: Final = 0.5  # an offer that is lost, or comes while a camera is floo
 _LONGEST_SILENCE_S: Final = 8.0  # where moving brings no picture, each time twice as long is waited
 _STEADY_S: Final = 2.0  # a picture that stood for so long has earned the shortest wait again
 _LOOK_S: Final = 0.1
+_GATHER_S: Final = 6.0  # for this machine's addresses: a STUN server that says nothing is asked for 5 s
 _MOVE_S: Final = 2.0  # for the answer to a move; then another is made, from wherever this machine is by then
 _TAKE_OVER_S: Final = 4.0  # from that answer to the first packet
 _FRESH_S: Final = 5.0  # for another challenge, after one was stale
@@ -37,6 +38,10 @@ _LAST_WORD_S: Final = 1.0  # a bye may be a little later than the end of the con
 _LEAVE_S: Final = 2.0
 _RENEW_AT: Final = 2 / 3  # of a session's life; a try that fails is followed by another at 2/3 of what is left
 _RENEW_S: Final = 1.0  # not more often than that
+CREDENTIAL_S: Final = 60.0  # a fleet may let a relay's credential end so soon
+_GRANT_S: Final = 1.0  # for a fresh one, while the session moves
+_REFUSED_S: Final = 1.0  # within which whoever relays says so where a renewal is not passed on
+_ANEW_S: Final = 5.0  # for the way to the camera to stand anew
 
 
 class Watch:
@@ -64,6 +69,7 @@ class Watch:
         self._most_ticks = None if seconds is None else seconds * CLOCK_HZ
         self._say = say
         self._regrant = regrant
+        self._granted_at = loop.time()
         self._session_s: asyncio.Future[int] = loop.create_future()
         self._loop = loop
         self._media = Media(ice_servers, on_unit=self._picture, on_end=self._lost)
@@ -72,6 +78,8 @@ class Watch:
         self._first_ticks: int | None = None
         self._answered_at: float | None = None
         self._moving = False  # to another connection
+        self._replaced = asyncio.Event()  # the present line to the camera, by another one
+        self._refused = asyncio.Event()  # whoever relays did not pass something on
         self._over: asyncio.Future[str] = loop.create_future()
 
     @property
@@ -153,14 +161,22 @@ class Watch:
 
     async def _listen(self, receiver: Receiver) -> None:
         while True:
+            replaced = self._replaced
             try:
                 said = await self._next()
-            except (Declined, NotVerified):
+            except NotVerified:
                 raise
+            except (Declined, NoPicture) as refusal:  # of whoever relays: the camera itself says bye
+                if refusal.reason == "revoked":
+                    raise
+                self._refused.set()
+                self._say(f"{refusal} The picture goes on.")
             except ViewError as error:
-                self._say(f"{error} The picture goes on without it.")  # it comes from the camera itself
-                return
-            await self._take(receiver, said)
+                if not replaced.is_set():
+                    self._say(f"{error} The picture goes on without it.")  # it comes from the camera itself
+                await replaced.wait()
+            else:
+                await self._take(receiver, said)
 
     async def _take(self, receiver: Receiver, said: Answered | Candidate | Bye | None) -> None:
         if isinstance(said, Bye):
@@ -171,10 +187,13 @@ class Watch:
     async def _move(self) -> Receiver | None:
         """Try to go on over another connection; gives it if packets come. Errors: Declined, NotVerified."""
         try:
+            await self._anew()
+            await self._fresh_servers()
+            receiver = self._media.connect()
+            async with asyncio.timeout(_GATHER_S):
+                sdp = await receiver.offer()
             async with asyncio.timeout(_MOVE_S) as limit:
-                await self._transport.anew()
-                receiver = self._media.connect()
-                said = await self._ask(self._call.move(await receiver.offer()), growth=1)
+                said = await self._ask(self._call.move(sdp), growth=1)
                 if isinstance(said, Answered):
                     limit.reschedule(self._loop.time() + _TAKE_OVER_S)
                     await self._accept(receiver, said)
@@ -263,11 +282,49 @@ class Watch:
         while True:
             await asyncio.sleep(max(_RENEW_S, (ends_at - self._loop.time()) * _RENEW_AT))
             try:
-                await self._transport.send(self._call.renew(await self._regrant()))
+                granted = await self._regrant()
+                self._take_servers(granted)
+                renewal, renewed_at = self._call.renew(granted), self._loop.time()
+                self._refused.clear()
+                await self._pass_on(renewal)
             except ViewError as error:
                 self._say(f"The permission was not renewed yet: {error}")
-            else:
-                ends_at = self._loop.time() + session_s
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_REFUSED_S):
+                    await self._refused.wait()
+                    continue
+            ends_at = renewed_at + session_s
+
+    async def _pass_on(self, renewal: str) -> None:
+        """Send, and once more over another line where this one broke meanwhile. Errors: ViewError."""
+        try:
+            await self._transport.send(renewal)
+        except ViewError:
+            await self._anew()
+            await self._transport.send(renewal)
+
+    def _take_servers(self, granted: Granted) -> None:
+        self._media.servers, self._granted_at = granted.ice_servers, self._loop.time()
+
+    async def _fresh_servers(self) -> None:
+        """Ask for a relay's credential that has not ended yet; without an answer soon the old ones have to do."""
+        ends = any(server.credential for server in self._media.servers)
+        if self._regrant is None or not ends or self._loop.time() - self._granted_at <= CREDENTIAL_S:
+            return
+        with contextlib.suppress(ViewError, TimeoutError):
+            async with asyncio.timeout(_GRANT_S):
+                self._take_servers(await self._regrant())
+
+    async def _anew(self) -> None:
+        """Have another line to the camera, from wherever this machine is by now. Errors: ViewError."""
+        try:
+            async with asyncio.timeout(_ANEW_S):
+                await self._transport.anew()
+        except TimeoutError as error:
+            raise Fault("unreachable", "There is no way to the camera from here.") from error
+        self._replaced.set()
+        self._replaced = asyncio.Event()
 
     async def _look(self) -> None:
         """Once a second: a line for people, and whether there is still a picture."""

@@ -28,7 +28,7 @@ from protocol.names import Role, device_id
 from tests.kit.caller import Caller, Signer, TrustTree
 from tests.kit.patterned import pattern_stream
 from viewer.call import Call, Granted
-from viewer.errors import Fault
+from viewer.errors import Declined, Fault, ViewError
 from viewer.reassembly import Unit
 from viewer.watch import Watch
 
@@ -102,7 +102,10 @@ class Wire:
         self.signer = trust.device
         self.dtls = trust.device
         self.broken = asyncio.Event()
-        self._inbox: asyncio.Queue[str] = asyncio.Queue()
+        self.mends = False  # another line is no more broken
+        self.refused: list[str] = []  # reasons, for the renewals that come: whoever relays says so and passes none on
+        self.renewals = 0
+        self._inbox: asyncio.Queue[str | ViewError] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         self.sessions = Sessions(SessionConfig(), {"": stream}, now=loop.time, on_change=lambda: None)
         self.gate = Gate(device=DEVICE, root=trust.tree.root, now=time.time(), random=secrets.token_bytes)
@@ -112,19 +115,28 @@ class Wire:
 
     async def send(self, message: str) -> None:
         self._check()
+        if jws.peek(message).typ == jws.typ_of("renew"):
+            if self.refused:
+                return self.refuse(Declined(self.refused.pop()))
+            self.renewals += 1
         self._calls.receive(message.encode())
+        return None
 
     async def receive(self) -> str:
         message, broken = (asyncio.create_task(part) for part in (self._inbox.get(), self.broken.wait()))
         try:
             await asyncio.wait((message, broken), return_when=asyncio.FIRST_COMPLETED)
             self._check()
-            return str(message.result())
+            if isinstance(said := message.result(), ViewError):
+                raise said
+            return str(said)
         finally:
             message.cancel()
             broken.cancel()
 
     async def anew(self) -> None:
+        if self.mends:
+            self.broken.clear()
         self._check()
 
     def announce(self, **changes: object) -> None:
@@ -132,6 +144,10 @@ class Wire:
 
     def deliver(self, compact: str) -> None:
         self._inbox.put_nowait(compact)
+
+    def refuse(self, error: ViewError) -> None:
+        """Have whoever relays say that it did not pass something on."""
+        self._inbox.put_nowait(error)
 
     def _check(self) -> None:
         if self.broken.is_set():

@@ -111,6 +111,41 @@ async def test_a_broker_that_is_not_there_is_named(broker: RunningBroker, unused
         await App.connect(app(broker, port=unused_tcp_port), root(broker), DEVICE).__aenter__()
 
 
+async def test_whoever_gives_up_while_it_connects_leaves_no_connection_behind(
+    broker: RunningBroker, unused_tcp_port: int
+) -> None:
+    open_now = 0
+    seen = asyncio.Event()
+    let_on = asyncio.Event()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def between(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal open_now
+        open_now += 1
+        seen.set()
+        await let_on.wait()
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", broker.fleet.ports.broker)
+        await asyncio.gather(pass_on(reader, far_writer), pass_on(far_reader, writer), return_exceptions=True)
+        open_now -= 1
+
+    async with await asyncio.start_server(between, "127.0.0.1", unused_tcp_port):
+        connecting = asyncio.create_task(
+            App.connect(app(broker, port=unused_tcp_port), root(broker), DEVICE).__aenter__()
+        )
+        await seen.wait()
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        let_on.set()
+        async with asyncio.timeout(20):
+            while open_now:
+                await asyncio.sleep(0.01)
+
+
 async def test_a_broker_that_stalls_tls_is_given_up(broker: RunningBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mqtt, "_TIMEOUT_S", 0.5)
 

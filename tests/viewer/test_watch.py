@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,15 +14,25 @@ import pytest
 
 from protocol.messages import Answer, Bye
 from protocol.names import Role
-from tests.kit.caller import Caller
+from tests.kit.caller import Caller, Signer
 from tests.viewer.conftest import DEVICE, Trust, Wire, granted, within
 from tests.viewer.test_record import probe
 from viewer import watch as watching
-from viewer.call import Granted
+from viewer.call import Granted, IceServer
 from viewer.errors import Declined, Fault, NoPicture, NotVerified
 from viewer.watch import Watch
 
 Make = Callable[..., Watch]
+
+
+def regranted(caller: Caller, device: Signer, *ice_servers: IceServer) -> Granted:
+    """A fresh grant, as the fleet gives it."""
+    return replace(granted(caller, caller.grant(time.time()), device), ice_servers=ice_servers)
+
+
+def relay(credential: str) -> IceServer:
+    """A TURN server that nobody answers at."""
+    return IceServer(urls=("turn:127.0.0.1:9",), username="somebody", credential=credential)
 
 
 @pytest.mark.alone
@@ -57,21 +69,148 @@ async def test_a_viewer_who_leaves_sets_its_session_free(watch: Make, wire: Wire
 
 async def test_a_session_is_renewed_in_time_by_itself(watch: Make, wire: Wire, trust: Trust, caller: Caller) -> None:
     wire.gate._longest_s = 6
-    asked: list[str] = []
+    asked = 0
 
     async def regrant() -> Granted:
-        if not asked:
-            asked.append("")
+        nonlocal asked
+        asked += 1
+        if asked == 1:
             raise Fault("unreachable", "not now")
-        asked.append(caller.grant(time.time()))
-        return granted(caller, asked[-1], trust.device)
+        return regranted(caller, trust.device)
 
     wire.announce()
     began = time.monotonic()
     assert await watch(seconds=9.0, regrant=regrant).run() == "done"
 
     assert time.monotonic() - began > 6
-    assert len(asked) >= 2
+    assert asked >= 2
+
+
+async def test_a_line_that_broke_is_made_anew_for_the_renewal_and_heard_from_then_on(
+    watch: Make, wire: Wire, trust: Trust, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_RENEW_AT", 1 / 4)
+    wire.gate._longest_s = 8
+    wire.announce()
+
+    async def regrant() -> Granted:
+        return regranted(caller, trust.device)
+
+    watched = watch(regrant=regrant)
+    running = asyncio.create_task(watched.run())
+    while not watched.figures.frames:
+        await asyncio.sleep(0.01)
+    wire.mends = True
+    wire.broken.set()
+    async with asyncio.timeout(20):
+        while wire.broken.is_set():
+            await asyncio.sleep(0.01)
+        while not wire.renewals:
+            await asyncio.sleep(0.01)
+
+    await wire.sessions.end_all("shutdown")
+
+    with pytest.raises(Declined) as end:
+        await running
+    assert end.value.reason == "shutdown"
+
+
+async def test_a_renewal_that_is_not_passed_on_is_made_again_before_the_session_ends(
+    watch: Make, wire: Wire, trust: Trust, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_RENEW_AT", 1 / 2)
+    wire.gate._longest_s = 8
+    wire.refused.append("forbidden")
+    wire.announce()
+
+    async def regrant() -> Granted:
+        return regranted(caller, trust.device)
+
+    watched = watch(regrant=regrant)
+    running = asyncio.create_task(watched.run())
+    while not wire.renewals:
+        assert not running.done()
+        await asyncio.sleep(0.01)
+    watched.stop()
+    assert await running == "interrupted"
+
+
+@pytest.mark.parametrize("refusal", [Declined("rate"), Declined("forbidden"), NoPicture("offline")], ids=str)
+async def test_what_a_relay_does_not_pass_on_ends_no_picture_and_the_camera_is_still_heard(
+    watch: Make, wire: Wire, refusal: Declined | NoPicture
+) -> None:
+    wire.announce()
+    lines: list[str] = []
+    watched = watch(say=lines.append)
+    running = asyncio.create_task(watched.run())
+    while not watched.figures.frames:
+        await asyncio.sleep(0.01)
+
+    wire.refuse(refusal)
+    while f"{refusal} The picture goes on." not in lines:
+        assert not running.done()
+        await asyncio.sleep(0.01)
+    await wire.sessions.end_all("privacy")
+
+    with pytest.raises(Declined) as end:
+        await running
+    assert end.value.reason == "privacy"
+
+
+async def test_a_camera_that_is_revoked_is_seen_no_more(watch: Make, wire: Wire) -> None:
+    wire.announce()
+    watched = watch()
+    running = asyncio.create_task(watched.run())
+    while not watched.figures.frames:
+        await asyncio.sleep(0.01)
+
+    wire.refuse(Declined("revoked"))
+
+    with pytest.raises(Declined) as end:
+        await running
+    assert end.value.reason == "revoked"
+
+
+async def test_a_renewal_brings_the_relays_credential_for_the_next_connection(
+    watch: Make, wire: Wire, trust: Trust, caller: Caller
+) -> None:
+    wire.gate._longest_s = 3
+    wire.announce()
+    fresh = relay("fresh")
+
+    async def regrant() -> Granted:
+        return regranted(caller, trust.device, fresh)
+
+    watched = watch(regrant=regrant)
+    running = asyncio.create_task(watched.run())
+    async with asyncio.timeout(20):
+        while watched._media.servers != (fresh,):
+            await asyncio.sleep(0.01)
+    watched.stop()
+    assert await running == "interrupted"
+
+
+async def test_a_relays_credential_that_may_have_ended_is_asked_for_anew_before_a_move(
+    watch: Make, wire: Wire, trust: Trust, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "CREDENTIAL_S", 0.0)
+    wire.announce()
+
+    async def regrant() -> Granted:
+        return regranted(caller, trust.device)
+
+    watched = watch(regrant=regrant)
+    running = asyncio.create_task(watched.run())
+    while not watched.figures.frames:
+        await asyncio.sleep(0.01)
+    watched._media.servers = [relay("old")]  # answers nobody, so that no move with it comes about in time
+    cut(watched)
+    async with asyncio.timeout(30):
+        while wire.said.count("answer") < 2 or watched._moving:
+            await asyncio.sleep(0.01)
+    assert watched._media.servers == ()
+    watched.stop()
+    assert await running == "interrupted"
 
 
 async def test_a_session_without_a_fresh_grant_ends_and_says_so(watch: Make, wire: Wire) -> None:
@@ -280,6 +419,25 @@ async def test_a_session_goes_on_over_another_connection_when_one_falls_silent(
     assert wire.sessions.ended.total() <= 1
     read = probe(tmp_path / "out.mp4")
     assert int(read["nb_read_frames"]) == watched.figures.frames
+
+
+async def test_a_move_has_the_time_that_a_silent_stun_server_takes(watch: Make, wire: Wire) -> None:
+    wire.announce()
+    watched = watch()
+    running = asyncio.create_task(watched.run())
+    while not watched.figures.frames:
+        await asyncio.sleep(0.01)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        watched._media.servers = [IceServer(urls=(f"stun:127.0.0.1:{silent.getsockname()[1]}",))]
+        before = watched._media._carrying
+        cut(watched)
+        async with asyncio.timeout(40):
+            while watched._media._carrying is before:
+                assert not running.done()
+                await asyncio.sleep(0.01)
+    watched.stop()
+    assert await running == "interrupted"
 
 
 async def test_a_viewer_whose_session_ended_while_it_was_away_is_told_so(watch: Make, wire: Wire) -> None:

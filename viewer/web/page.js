@@ -17,6 +17,7 @@ const calls = new CallSocket(location.origin);
 const trusted = new Map(); // device id -> Device of its last grant: its statuses can be verified here
 let devices = [];
 let chosen = null;
+let chosenCamera = ""; // of that device's, where it has several
 let viewer = null;
 let refreshing = null;
 
@@ -95,6 +96,7 @@ async function heard({ device, message }) {
 function choose(id, camera = "") {
   close(id);
   chosen = id;
+  chosenCamera = camera;
   say();
   at("title").textContent = devices.find((device) => device.id === id)?.label || id;
   at("close").hidden = false;
@@ -189,7 +191,7 @@ at("close").addEventListener("click", () => {
   close();
   say();
 });
-at("retry").addEventListener("click", () => choose(chosen, at("camera").value));
+at("retry").addEventListener("click", () => choose(chosen, chosenCamera));
 at("play").addEventListener("click", () => {
   at("play").hidden = true;
   say();

@@ -29,7 +29,7 @@ export class Peer extends EventTarget {
   #dtls = null;
   #connected = false;
   #over = false;
-  #iceServers = [];
+  #left = false; // bye was said
   #resumes = false;
   #hushed = false; // another Peer speaks in this session now
   #described = false; // what was found so far stands in the offer
@@ -62,7 +62,10 @@ export class Peer extends EventTarget {
     this.#seq = resumes.#seq;
     this.#heardSeq = resumes.#heardSeq;
     this.#bye = resumes.#bye;
-    this.#iceServers = resumes.#iceServers;
+  }
+
+  get over() {
+    return this.#over;
   }
 
   get stats() {
@@ -72,9 +75,9 @@ export class Peer extends EventTarget {
   /** How much has come so far, of whatever kind: reports come also without pictures. */
   get bytesReceived() {
     return this.#connection.getStats().then((stats) => {
-      let bytes = 0;
-      for (const { type, bytesReceived } of stats.values()) if (type === "transport") bytes += bytesReceived;
-      return bytes;
+      const sum = { transport: 0, "candidate-pair": 0 };
+      for (const { type, bytesReceived } of stats.values()) if (type in sum) sum[type] += bytesReceived || 0;
+      return sum.transport || sum["candidate-pair"]; // Firefox before 154 counts the latter alone
     });
   }
 
@@ -82,8 +85,7 @@ export class Peer extends EventTarget {
   async call({ grant, caller, iceServers, challenge, camera }) {
     this.#bye = await sign("bye", { sid: this.sid, seq: LAST_SEQ, reason: "left" }, this.#key);
     if (this.#over) return;
-    this.#iceServers = iceServers;
-    const { connection, receiver } = this.#connect();
+    const { connection, receiver } = this.#connect(iceServers);
     const { sdp } = await connection.createOffer();
     const offer = { device: this.#device.id, sid: this.sid, challenge, grant, sdp, reply: caller, stream: "main", camera };
     const compact = await sign("offer", offer, this.#key);
@@ -97,8 +99,8 @@ export class Peer extends EventTarget {
   }
 
   /** Offer another connection in the session that this resumes. */
-  async move() {
-    const { connection, receiver } = this.#connect();
+  async move(iceServers) {
+    const { connection, receiver } = this.#connect(iceServers);
     await connection.setLocalDescription();
     this.#listen(receiver);
     await gathered(connection, GATHER_MS);
@@ -117,8 +119,8 @@ export class Peer extends EventTarget {
       });
   }
 
-  #connect() {
-    const connection = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: "max-bundle" });
+  #connect(iceServers) {
+    const connection = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
     this.#connection = connection;
     const { receiver } = receiveH264(connection);
     this.stream.addTrack(receiver.track);
@@ -155,6 +157,15 @@ export class Peer extends EventTarget {
       .then((compact) => this.#over || this.#hushed || this.#send(compact));
   }
 
+  /** Speak in the session again, in the place of the Peer that was to go on in it: that one goes, without a bye. */
+  takeBack(other) {
+    this.#hushed = false;
+    this.#seq = other.#seq;
+    this.#heardSeq = other.#heardSeq;
+    other.#hushed = true;
+    other.close();
+  }
+
   /** Take a peeked message of this sid. */
   receive(message) {
     if (this.#waiting >= MOST_WAITING) return;
@@ -164,18 +175,25 @@ export class Peer extends EventTarget {
 
   /** End the call: the device is told where it can be, the picture is gone. Harmless twice. */
   close() {
-    if (this.#over) return;
+    this.#hangUp();
+    if (this.#hushed || this.#left || !(this.#offerHash || this.#resumes)) return;
+    this.#left = true;
+    this.#send(this.#bye);
+  }
+
+  #hangUp() {
     this.#over = true;
     clearTimeout(this.#patience);
     clearTimeout(this.#repeating);
     clearTimeout(this.#withoutRelay);
-    if ((this.#offerHash || this.#resumes) && !this.#hushed) this.#send(this.#bye);
     this.#connection?.close();
   }
 
+  /** A move that comes to nothing ends itself, and no session. */
   #fail(failure) {
     if (this.#over) return;
-    this.close();
+    if (this.#resumes && !this.#connected) this.#hangUp();
+    else this.close();
     this.dispatchEvent(new CustomEvent("over", { detail: failure }));
   }
 

@@ -17,6 +17,8 @@ const FIGURES_MS = 1_000;
 const STEADY_MS = 10_000; // a picture that stood for this long has earned another call of its own
 const RENEW_AT = 2 / 3; // of a session's life; a try that fails is followed by another at 2/3 of what is left
 const RENEW_MS = 1_000; // not more often than that
+const CREDENTIAL_MS = 60_000; // a fleet may let a relay's credential end so soon
+const GRANT_MS = 1_000; // for a fresh one, while the session moves
 const PATH = new Set(["ice-failed", "left"]); // ends of a connection which are not the session's
 const CALLED_AGAIN = new Set(["expired", "ice-failed", "relay-closed"]);
 
@@ -55,9 +57,12 @@ export class CamwardViewer extends EventTarget {
   #peer = null;
   #mover = null;
   #challenge = "";
+  #iceServers = []; // the newest
+  #grantedMs = 0; // when they came
   #deadline = null;
   #looking = null;
   #renewing = null;
+  #renewed = null; // how the last renewal was planned, should the service not have passed it on
   #listening = null;
 
   /**
@@ -135,7 +140,7 @@ export class CamwardViewer extends EventTarget {
       if (code) throw new Failure(code);
       this.#calls.open();
       const key = await viewerKey();
-      const { grant, caller, device: described, ice_servers: iceServers } = await this.#fleet.grant(this.#device, key.jwk);
+      const { grant, caller, device: described, ice_servers: iceServers } = await this.#grant(key.jwk);
       if (attempt !== this.#attempt) return;
       const device = new Device({ ...described, id: this.#device });
       this.#tell("granted", device);
@@ -148,8 +153,9 @@ export class CamwardViewer extends EventTarget {
       this.#peer = peer;
       this.#mover = new Mover({
         make: (resumes) => new Peer({ device, key, send, resumes }),
-        anew: () => this.#calls.anew(),
+        anew: () => this.#anew(key.jwk),
         onSilent: () => this.#enter("reconnecting"),
+        onBack: () => this.#pictured(this.#peer),
         onMoved: (next) => this.#moved(next),
         onLost: (failure) => this.#fail(failure),
       });
@@ -166,16 +172,35 @@ export class CamwardViewer extends EventTarget {
     }
   }
 
+  async #grant(jwk) {
+    const granted = await this.#fleet.grant(this.#device, jwk);
+    this.#iceServers = granted.ice_servers;
+    this.#grantedMs = performance.now();
+    return granted;
+  }
+
+  /** Connect from wherever the browser is now. Gives the ICE servers for there, or null when that did not come about. */
+  async #anew(jwk) {
+    if (!(await this.#calls.anew())) return null;
+    const ends = this.#iceServers.some(({ credential }) => credential);
+    if (ends && performance.now() - this.#grantedMs > CREDENTIAL_MS) {
+      const late = new Promise((resolve) => setTimeout(resolve, GRANT_MS));
+      await Promise.race([late, this.#grant(jwk).catch(({ message }) => console.warn("camward: no fresh credential", message))]);
+    }
+    return this.#iceServers;
+  }
+
   /** Ask for a fresh grant in time, so that the session goes on; without one it ends when its grant says. */
   #renewLater(attempt, device, jwk, sessionMs, endsMs) {
+    clearTimeout(this.#renewing);
     this.#renewing = setTimeout(async () => {
       let ends = endsMs;
       try {
-        const { grant, device: described } = await this.#fleet.grant(this.#device, jwk);
-        if (attempt === this.#attempt) {
-          device.renew(described.keys);
-          (this.#mover.speaker ?? this.#peer).renew(grant);
-        }
+        const { grant, device: described } = await this.#grant(jwk);
+        if (attempt !== this.#attempt) return;
+        device.renew(described.keys);
+        (this.#mover.speaker ?? this.#peer).renew(grant);
+        this.#renewed = [attempt, device, jwk, sessionMs, endsMs];
         ends = performance.now() + sessionMs;
       } catch (error) {
         console.warn("camward: not renewed yet", error.message);
@@ -197,8 +222,11 @@ export class CamwardViewer extends EventTarget {
 
   /** The service could not pass something on; a picture that stands does not need it, but for a camera that was put out. */
   #refused({ device, code }) {
-    const ends = !["live", "reconnecting"].includes(this.#state) || code === "revoked";
-    if (device === this.#device && this.#peer && ends) this.#fail(new Failure(code));
+    if (device !== this.#device || !this.#peer) return;
+    if (!["live", "reconnecting"].includes(this.#state) || code === "revoked") return this.#fail(new Failure(code));
+    const renewed = this.#renewed; // it may have been this one
+    this.#renewed = null;
+    if (renewed) this.#renewLater(...renewed);
   }
 
   #relayClosed() {
@@ -251,7 +279,7 @@ export class CamwardViewer extends EventTarget {
     const taken = figures.take(await peer.stats, performance.now());
     if (peer !== this.#peer) return;
     const unseen = document.hidden || !this.#video.requestVideoFrameCallback; // then no callback tells of the first frame
-    if (unseen && taken.framesDecoded > 0 && this.#firstPictureMs === null) this.#pictured(peer);
+    if (unseen && taken.framesDecoded > 0 && this.#state !== "live" && !this.#mover.moving) this.#pictured(peer);
     this.#tell("figures", { ...taken, firstPictureMs: this.#firstPictureMs });
   }
 
@@ -286,6 +314,7 @@ export class CamwardViewer extends EventTarget {
     clearTimeout(this.#deadline);
     clearInterval(this.#looking);
     clearTimeout(this.#renewing);
+    this.#renewed = null;
     this.#mover?.stop();
     this.#peer?.close();
     this.#mover = this.#peer = null;

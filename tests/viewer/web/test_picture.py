@@ -69,6 +69,24 @@ async def test_a_session_is_renewed_with_fresh_grants_before_it_ends(world):
     await expect(world.page.locator("#state")).to_have_text("Live")
 
 
+async def test_a_renewal_that_the_service_does_not_pass_on_is_made_again_in_time(world):
+    world.porch.session_s = 60
+    await world.page.clock.install()
+    await world.sign_in()
+    await world.see(world.porch)
+    await world.page.clock.fast_forward(41_000)
+    async with asyncio.timeout(20), world.porch.heard:
+        await world.porch.heard.wait_for(lambda: len(world.porch.renewals) == 1)
+    await world.fleet.refuse(world.porch, "forbidden")
+    world.barn.presence = "offline"
+    await world.fleet.publish()
+    barn = world.page.locator(f'#devices li[data-device="{world.barn.id}"] .presence')
+    await expect(barn).to_have_text("Offline", timeout=20_000)  # so the page has heard the refusal before
+    await world.page.clock.fast_forward(14_000)  # two thirds of what was left; without a refusal it would be 40 s
+    async with asyncio.timeout(20), world.porch.heard:
+        await world.porch.heard.wait_for(lambda: len(world.porch.renewals) == 2)
+
+
 async def test_the_offer_has_h264_alone_and_only_receives(world):
     await world.sign_in()
     await world.see(world.porch)
@@ -209,6 +227,103 @@ async def test_a_camera_whose_certificate_was_renewed_is_known_again_from_the_ne
     await expect(world.page.locator("#state")).to_have_text("Reconnecting\u2026", timeout=20_000)
     await expect(world.page.locator("#state")).to_have_text("Live", timeout=20_000)
     await world.decodes_more()
+
+
+async def test_a_move_that_fails_by_itself_ends_no_session_and_another_follows(world):
+    await world.page.add_init_script("""
+        let made = 0;
+        globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+            number = ++made;
+            get connectionState() {
+                return this.number === 2 ? "failed" : super.connectionState;
+            }
+        };
+    """)
+    await world.sign_in()
+    await world.see(world.porch)
+    await world.porch.vanish()
+    await expect(world.page.locator("#state")).to_have_text("Reconnecting\u2026", timeout=20_000)
+    await expect(world.page.locator("#state")).to_have_text("Live", timeout=30_000)
+    assert len({move.seq for move in world.porch.moves}) >= 2
+    assert len(world.porch.offers) == 1
+    assert world.porch.byes == []
+
+
+async def test_a_session_moves_with_the_relay_s_newest_credential(world, relay):
+    await world.page.add_init_script("""
+        globalThis.credentials = [];
+        globalThis.RTCPeerConnection = class extends RTCPeerConnection {
+            constructor(configuration) {
+                super(configuration);
+                credentials.push(configuration.iceServers[0].credential);
+            }
+        };
+    """)
+    # What the fleet gives at the call, at the renewal, and at a move long after that.
+    servers = [{"urls": [relay.turn()], "username": "somebody", "credential": "1"}]
+    world.fleet.ice_servers = servers
+    world.porch.session_s = 120
+    await world.page.clock.install()
+    await world.sign_in()
+    await world.see(world.porch)
+    servers[0]["credential"] = "2"
+    await world.page.clock.fast_forward(81_000)
+    async with asyncio.timeout(20), world.porch.heard:
+        await world.porch.heard.wait_for(lambda: bool(world.porch.renewals))
+    for credential in ("2", "3"):
+        await world.porch.vanish()
+        async with asyncio.timeout(30):
+            while (await world.page.evaluate("credentials"))[-1] != credential:
+                await asyncio.sleep(0.1)
+        await expect(world.page.locator("#state")).to_have_text("Live", timeout=20_000)
+        servers[0]["credential"] = "3"
+        await world.page.clock.fast_forward(61_000)
+
+
+async def test_a_connection_that_comes_back_while_the_session_moves_is_kept(world):
+    await world.sign_in()
+    await world.see(world.porch)
+    world.porch.moving = False
+    (peer,) = world.porch.peers.values()
+    transport = peer.getTransceivers()[0].sender.transport.transport
+    send = transport._send
+
+    async def lose(data):
+        pass
+
+    transport._send = lose
+    await expect(world.page.locator("#state")).to_have_text("Reconnecting\u2026", timeout=20_000)
+    transport._send = send
+    await expect(world.page.locator("#state")).to_have_text("Live", timeout=20_000)
+    assert len(world.porch.offers) == 1
+    assert world.porch.byes == []
+    await world.page.locator("#close").click()  # whoever speaks for the session again says bye
+    async with asyncio.timeout(10), world.porch.heard:
+        await world.porch.heard.wait_for(lambda: [bye.sid for bye in world.porch.byes] == [world.porch.offers[0].sid])
+
+
+NO_TRANSPORT_BYTES = """
+    const real = RTCPeerConnection.prototype.getStats;
+    RTCPeerConnection.prototype.getStats = async function () {
+        const entries = [...await real.call(this)];
+        return new Map(entries.map(([id, { ...entry }]) => {
+            if (entry.type === "transport") delete entry.bytesReceived;
+            return [id, entry];
+        }));
+    };
+"""
+NO_FRAME_CALLBACK = "delete HTMLVideoElement.prototype.requestVideoFrameCallback"
+
+
+@pytest.mark.parametrize("lacking", [NO_TRANSPORT_BYTES, NO_FRAME_CALLBACK], ids=["transport-bytes", "frame-callback"])
+async def test_a_session_moves_also_in_a_browser_that_tells_less(world, lacking):
+    await world.page.add_init_script(lacking)
+    await world.sign_in()
+    await world.see(world.porch)
+    await world.porch.vanish()
+    async with asyncio.timeout(20), world.porch.heard:
+        await world.porch.heard.wait_for(lambda: bool(world.porch.moves))
+    await expect(world.page.locator("#state")).to_have_text("Live", timeout=20_000)
     assert len(world.porch.offers) == 1
 
 
@@ -300,6 +415,12 @@ async def test_of_a_device_with_several_cameras_one_is_chosen(world, screenshots
     assert [offer.camera for offer in world.porch.offers] == ["", "yard"]
     await expect(world.page.get_by_test_id("camera")).to_have_text("yard")
     await screenshots(world.page, "cameras")
+
+    await world.porch.close_all()
+    await world.message("left")
+    await world.page.locator("#retry").click()
+    await expect(world.page.locator("#state")).to_have_text("Live", timeout=10_000)
+    assert [offer.camera for offer in world.porch.offers] == ["", "yard", "yard"]
 
     await world.see(world.barn)
     await expect(choice).to_be_hidden()
