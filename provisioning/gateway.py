@@ -194,9 +194,9 @@ class Gateway:
             raise Refusal("forbidden")
         call = self._calls.get(sid)
         is_offer, is_move = (peeked.typ == jws.typ_of(kind) for kind in ("offer", "move"))
-        # Who has lost its socket goes on over another one, and who moves does so perhaps before we know. Only the viewer
-        # knows its sid, and what is said under it is signed: another who had it could take the replies away, as whoever
-        # relays them can.
+        # Who has lost its socket goes on over another one, and who moves does so perhaps before we know. Only the
+        # viewer knows its sid, and what is said under it is signed: another who had it could take the replies away, as
+        # whoever relays them can.
         mine = call is None or ((call.socket is socket or is_move) and call.device == device)
         if not mine:
             raise Refusal("forbidden")

@@ -269,16 +269,9 @@ async def test_a_connection_that_comes_back_while_the_session_moves_is_kept(worl
     await world.sign_in()
     await world.see(world.porch)
     world.porch.moving = False
-    (peer,) = world.porch.peers.values()
-    transport = peer.getTransceivers()[0].sender.transport.transport
-    send = transport._send
-
-    async def lose(data):
-        pass
-
-    transport._send = lose
+    speak = world.porch.mute()
     await expect(world.page.locator("#state")).to_have_text("Reconnecting\u2026", timeout=20_000)
-    transport._send = send
+    speak()
     await expect(world.page.locator("#state")).to_have_text("Live", timeout=20_000)
     assert len(world.porch.offers) == 1
     assert world.porch.byes == []
@@ -305,7 +298,7 @@ async def test_a_session_moves_also_in_a_browser_that_tells_less(world, lacking)
     await world.page.add_init_script(lacking)
     await world.sign_in()
     await world.see(world.porch)
-    await world.porch.vanish()
+    world.porch.mute()
     async with asyncio.timeout(20), world.porch.heard:
         await world.porch.heard.wait_for(lambda: bool(world.porch.moves))
     await expect(world.page.locator("#state")).to_have_text("Live", timeout=20_000)
