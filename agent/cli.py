@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from agent.capture.source import CaptureError
-from agent.config import Config, ConfigError, load
+from agent.config import Config, ConfigError
+from agent.config_file import load
 from agent.identity import clock
 from agent.identity.enroll import enroll as enroll_device
 from agent.identity.errors import EnrollmentError

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.config import HDR, WHITE_BALANCES, CameraConfig, ConfigError, camera_setting
+from agent.config import HDR, WHITE_BALANCES, CameraConfig, ConfigError
+from agent.config_file import camera_setting
 
 Offered = Mapping[str, tuple[Any, Any, Any]]
 

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from agent.capture.choose import Choice as AgentsChoice
 from agent.capture.source import CaptureError
-from agent.config import CameraConfig, Config, ConfigError, NetworkConfig, PanelConfig, load
+from agent.config import CameraConfig, Config, ConfigError, NetworkConfig, PanelConfig
+from agent.config_file import load
 from agent.probe import judge, libcamera
 from agent.probe.board import board, boot
 from agent.probe.clock import clock

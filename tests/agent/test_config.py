@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from agent.config import Config, ConfigError, load, parse
+from agent.config import Config, ConfigError
+from agent.config_file import load, parse
 
 EXAMPLE = Path(__file__).parents[2] / "systemd" / "agent.toml"
 IDENTITY = {"root": "/etc/camward/root.pem", "est": "https://fleet.example"}

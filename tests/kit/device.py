@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.config import load
+from agent.config_file import load
 from agent.daemon import Daemon
 from agent.webrtc.session import Terms
 from provisioning.store import Fleet

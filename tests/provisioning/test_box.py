@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from agent.config import load
+from agent.config_file import load
 from provisioning.box import BoxOptions, _write_config
 from provisioning.box_ports import free_ports, is_free
 from provisioning.cli import _source

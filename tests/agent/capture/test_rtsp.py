@@ -15,7 +15,8 @@ import pytest
 from agent.capture import rtsp
 from agent.capture.rtsp import Rtsp
 from agent.capture.source import CaptureError, PermanentCaptureError, TemporaryCaptureError
-from agent.config import CameraConfig, ConfigError, parse
+from agent.config import CameraConfig, ConfigError
+from agent.config_file import parse
 from tests.agent.capture.watching import decoded, watched
 from tests.kit import clips
 from tests.kit.ip_camera import IpCamera, ip_camera

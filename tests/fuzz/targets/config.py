@@ -5,7 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from agent.config import ConfigError, load
+from agent.config import ConfigError
+from agent.config_file import load
 from tests.fuzz.target import Target
 
 _DIRECTORY = tempfile.TemporaryDirectory(prefix="camward-fuzz-")
