@@ -28,6 +28,8 @@ WHITE_BALANCES = {
 }
 """By libcamera's AwbMode."""
 
+OVERLAY_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 :.,-+_/#()")
+
 HDR = {"off": 0, "multi": 2, "single": 3, "night": 4}
 """By libcamera's HdrMode."""
 
@@ -175,6 +177,12 @@ class CameraConfig:
         _between(0, 32),
     )
     zoom: float = _setting(1.0, "picamera: the middle of the picture, so many times larger", "1 to 16", _between(1, 16))
+    overlay: str = _setting(
+        "",
+        "text in the upper left corner of pictures that are encoded by the processor; {time} in it is the time of day",
+        "at most 64 letters, digits, spaces and :.,-+_/#() with {time} among them",
+        lambda value: len(value) <= 64 and set(value.replace("{time}", "").upper()) <= OVERLAY_CHARACTERS,
+    )
     hdr: str = _setting("off", "picamera: bright and dark in one picture", ", ".join(HDR), HDR.__contains__)
 
 

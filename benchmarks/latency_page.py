@@ -9,7 +9,8 @@ from typing import Any
 
 from playwright.async_api import Page
 
-from agent.capture.picture import _CHARACTERS, _COLUMNS, _FONT, _ROWS, Picture
+from agent.capture.font import COLUMNS, FONT, ROWS
+from agent.capture.picture import _CHARACTERS, Picture
 
 _MINUTE_MS = 60_000
 
@@ -67,7 +68,7 @@ async def keep_connections(page: Page) -> None:
 async def start_reading(page: Page, width: int, height: int) -> None:
     """Read the digits off the pictures of this size that the page shows, until the next call of this function."""
     picture = Picture(width, height)
-    digits = [picture._left, picture._top, picture._dot, _CHARACTERS * _COLUMNS, _ROWS]
+    digits = [picture._left, picture._top, picture._dot, _CHARACTERS * COLUMNS, ROWS]
     await page.locator("#player video").evaluate(_READ, digits)
 
 
@@ -109,11 +110,10 @@ def matched(seen: Sequence[dict[str, Any]], times: str) -> tuple[list[Shown], in
 
 def read(dots: str) -> int | None:
     """Read seconds and milliseconds off the dots of "12:34:56.789", as milliseconds."""
-    width = _CHARACTERS * _COLUMNS
-    glyphs = {"".join(f"{row:05b}" for row in rows): character for character, rows in _FONT.items()}
+    width = _CHARACTERS * COLUMNS
+    glyphs = {"".join(f"{row:05b}" for row in rows): character for character, rows in FONT.items()}
     text = "".join(
-        glyphs.get("".join(dots[row * width + at :][:5] for row in range(_ROWS)), "?")
-        for at in range(0, width, _COLUMNS)
+        glyphs.get("".join(dots[row * width + at :][:5] for row in range(ROWS)), "?") for at in range(0, width, COLUMNS)
     )
     seconds = text[6:].replace(".", "")
     return int(seconds) if seconds.isdecimal() else None

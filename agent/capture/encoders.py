@@ -9,6 +9,7 @@ import av
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from agent.capture.encoder import Encoder
+from agent.capture.overlay import Overlay
 from agent.config import CameraConfig
 from agent.media.access_unit import AccessUnit, StreamName
 
@@ -28,6 +29,7 @@ class Encoders:
         self._sub_wanted = False
         self._sub: Encoder | None = None
         self._reformatter = VideoReformatter()
+        self._overlay = Overlay(config.overlay) if config.overlay else None
 
     @property
     def codec(self) -> str:
@@ -39,6 +41,10 @@ class Encoders:
 
         The frames are free again afterwards. Errors: PermanentCaptureError.
         """
+        if self._overlay is not None:
+            for picture in (frame, small):
+                if picture is not None:
+                    self._overlay.draw(picture)
         yield from self._main.encode(frame, pts_us)
         if not self._sub_wanted:
             self._sub = None

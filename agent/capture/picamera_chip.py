@@ -56,6 +56,8 @@ class Chips:
         self._assemblers: dict[StreamName, Assembler] = {stream: Assembler() for stream in STREAMS}
         self._pictures: queue.Queue[tuple[StreamName, bytes, int]] = queue.Queue(_BOUND)
         self._first_us: int | None = None
+        if config.overlay:
+            log.warning("the overlay is left out: the board's encoder takes the camera's pictures as they are")
 
     def __enter__(self) -> Self:
         """Take the chip. Without a second context there is no second stream. Errors: TemporaryCaptureError."""

@@ -6,23 +6,9 @@ import time
 
 import av
 
-# A 5x7 bitmap font: a row each, the leftmost dot in the highest bit.
-_FONT = {
-    "0": (0x0E, 0x11, 0x13, 0x15, 0x19, 0x11, 0x0E),
-    "1": (0x04, 0x0C, 0x04, 0x04, 0x04, 0x04, 0x0E),
-    "2": (0x0E, 0x11, 0x01, 0x02, 0x04, 0x08, 0x1F),
-    "3": (0x1F, 0x02, 0x04, 0x02, 0x01, 0x11, 0x0E),
-    "4": (0x02, 0x06, 0x0A, 0x12, 0x1F, 0x02, 0x02),
-    "5": (0x1F, 0x10, 0x1E, 0x01, 0x01, 0x11, 0x0E),
-    "6": (0x06, 0x08, 0x10, 0x1E, 0x11, 0x11, 0x0E),
-    "7": (0x1F, 0x01, 0x02, 0x04, 0x08, 0x08, 0x08),
-    "8": (0x0E, 0x11, 0x11, 0x0E, 0x11, 0x11, 0x0E),
-    "9": (0x0E, 0x11, 0x11, 0x0F, 0x01, 0x02, 0x0C),
-    ":": (0x00, 0x04, 0x04, 0x00, 0x04, 0x04, 0x00),
-    ".": (0x00, 0x00, 0x00, 0x00, 0x00, 0x04, 0x04),
-}
+from agent.capture.font import COLUMNS, FONT, ROWS
+
 _CHARACTERS = len("12:34:56.789")
-_COLUMNS, _ROWS = 6, 7  # a character's, with the gap to its neighbour
 
 # 75 % bars in Y, Cb, Cr of BT.601: white, yellow, cyan, green, magenta, red, blue, black.
 _BARS = (
@@ -50,10 +36,10 @@ class Picture:
         self._width = width
         self._strip = range(height - max(2, height // 8), height)
         self._block = max(2, width // 16)
-        self._dot = max(1, min(width // (_CHARACTERS * _COLUMNS + 8), height // 20))
-        self._left = (width - self._dot * _CHARACTERS * _COLUMNS) // 2
-        self._top = (height - self._dot * _ROWS) // 3
-        self._glyphs = {character: self._glyph(rows) for character, rows in _FONT.items()}
+        self._dot = max(1, min(width // (_CHARACTERS * COLUMNS + 8), height // 20))
+        self._left = (width - self._dot * _CHARACTERS * COLUMNS) // 2
+        self._top = (height - self._dot * ROWS) // 3
+        self._glyphs = {character: self._glyph(rows) for character, rows in FONT.items()}
         black, white = bytes([_BLACK]), bytes([_WHITE])
         self._sweep = black * width + white * self._block + black * width
         self._background()
@@ -65,7 +51,7 @@ class Picture:
         milliseconds = int(unix_s * 1000)
         text = f"{time.strftime('%H:%M:%S', time.localtime(milliseconds // 1000))}.{milliseconds % 1000:03}"
         line = self._top * stride + self._left
-        for row in range(_ROWS):
+        for row in range(ROWS):
             dots = b"".join([self._glyphs[character][row] for character in text])
             for _ in range(self._dot):
                 luma[line : line + len(dots)] = dots
@@ -78,7 +64,7 @@ class Picture:
     def _glyph(self, rows: tuple[int, ...]) -> list[bytes]:
         shades = (bytes([_BLACK]) * self._dot, bytes([_WHITE]) * self._dot)
         # The gap to the next character is one more dot, on the right.
-        dots = range(_COLUMNS - 1, -1, -1)
+        dots = range(COLUMNS - 1, -1, -1)
         return [b"".join([shades[row << 1 >> dot & 1] for dot in dots]) for row in rows]
 
     def _background(self) -> None:
@@ -95,9 +81,9 @@ class Picture:
     def _clear(self, buffer: memoryview, stride: int, number: int) -> None:
         """Make the two areas that are drawn in luma alone black, in plane `number`."""
         half, shade = (2, _GREY) if number else (1, _BLACK)
-        box_rows = range((self._top - self._dot) // half, (self._top + (_ROWS + 1) * self._dot) // half)
+        box_rows = range((self._top - self._dot) // half, (self._top + (ROWS + 1) * self._dot) // half)
         left = (self._left - self._dot) // half
-        box = bytes([shade]) * ((_CHARACTERS * _COLUMNS + 1) * self._dot // half)
+        box = bytes([shade]) * ((_CHARACTERS * COLUMNS + 1) * self._dot // half)
         for y in box_rows:
             buffer[y * stride + left : y * stride + left + len(box)] = box
         line = bytes([shade]) * (self._width // half)

@@ -145,6 +145,8 @@ class V4l2:
 
     def _pass_through(self, camera: Pictures, emit: Callable[[AccessUnit], None]) -> None:
         self.name, self.has_sub = f"{self.name}, its own H.264", False
+        if self._config.overlay:
+            log.warning("%s: the overlay is left out: the camera encodes its pictures itself", self._device)
         clock, assembler = Clock(), Assembler()
         for data, at_us in self._fruitful(camera):
             self._set_controls(camera)

@@ -8,7 +8,8 @@ import av
 import pytest
 
 from agent.capture.encoder import Encoder
-from agent.capture.picture import _FONT, Picture
+from agent.capture.font import FONT
+from agent.capture.picture import Picture
 from agent.config import CameraConfig
 from agent.media.access_unit import AccessUnit
 from tests.agent.capture.watching import decoded
@@ -36,7 +37,7 @@ def _read(frame: av.VideoFrame) -> str:
         seen = tuple(
             sum((row[left + (character * 6 + x) * dot + dot // 2] > 128) << (4 - x) for x in range(5)) for row in rows
         )
-        text += next((name for name, dots in _FONT.items() if dots == seen), "?")
+        text += next((name for name, dots in FONT.items() if dots == seen), "?")
     return text
 
 
