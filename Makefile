@@ -22,7 +22,7 @@ VENV := .venv
 ROLES := device fleet view
 PYTEST := $(VENV)/bin/python -m pytest
 # Marks of tests that have a target of their own.
-ELSEWHERE := board or fresh or guest or hw or tls
+ELSEWHERE := board or fresh or guest or hw or pulls or tls
 # Real servers and browsers on a machine that others use as well: what fails beside others is run once more by itself.
 AGAIN := $(PYTEST) --last-failed --last-failed-no-failures none
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
@@ -82,7 +82,7 @@ flood: $(VENV)/.test
 	CAMWARD_FLOOD_S=60 $(PYTEST) -s tests/e2e/test_flood.py
 
 pulls: $(VENV)/.test
-	CAMWARD_PULLS=50 $(PYTEST) tests/agent/capture/test_pulled.py
+	$(PYTEST) -m pulls tests/agent/capture/test_pulled.py
 
 fuzz: $(VENV)/.fuzz
 	$(VENV)/bin/python -m tests.fuzz --cases $(CASES) $(FUZZ_OPTIONS)

@@ -1,13 +1,9 @@
-"""Sources that are pulled away, again and again: pictures come back each time, and nothing is left behind.
-
-CAMWARD_PULLS=50 python -m pytest tests/agent/capture/test_pulled.py      (that is `make pulls`)
-"""
+"""Sources that are pulled away, again and again: pictures come back each time, and nothing is left behind."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +20,8 @@ from tests.kit import clips
 from tests.kit.arrivals import until
 from tests.kit.ip_camera import IpCamera, ip_camera
 
-PULLS = int(os.environ.get("CAMWARD_PULLS", "2"))
+pytestmark = pytest.mark.pulls
+PULLS = 50
 LEAST_BYTES = 12_000_000  # what any run may take more: caches that fill, and an allocator's pages
 
 
