@@ -5,7 +5,7 @@
 # make lock    pin and hash what each role installs              make sbom    a bill of materials for each role, in dist/
 # make hw      the suite for a board, here or on HOST=           make hw-ssh  that suite over SSH to this machine
 # make guest   a real camera driver, in a virtual machine        make board   picamera2 on libcamera's virtual cameras (root)
-# make pulls   cameras pulled away fifty times each
+# make pulls   cameras pulled away fifty times each            make links   links that are weak, slow or elsewhere (root)
 # make audit   known holes in it; wants the Internet             make clean   forget the environments and the demo
 PYTHON ?= python3
 SOURCE ?= auto
@@ -22,7 +22,7 @@ VENV := .venv
 ROLES := device fleet view
 PYTEST := $(VENV)/bin/python -m pytest
 # Marks of tests that have a target of their own.
-ELSEWHERE := board or fresh or guest or hw or pulls or tls
+ELSEWHERE := board or fresh or guest or hw or links or pulls or tls
 # Real servers and browsers on a machine that others use as well: what fails beside others is run once more by itself.
 AGAIN := $(PYTEST) --last-failed --last-failed-no-failures none
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
@@ -33,7 +33,7 @@ BOARD := .board/tree
 ON_BOARD := tests/board/enter.sh $(BOARD) env LD_PRELOAD=/dmabuf_shim.so LIBCAMERA_LOG_LEVELS='*:ERROR' \
     python3 -m pytest -m board -o cache_dir=/var/cache/pytest tests/board
 
-.PHONY: demo test fresh guest board tls pulls flood lint bench hw hw-ssh fuzz lock sbom audit clean
+.PHONY: demo test fresh guest board tls links pulls flood lint bench hw hw-ssh fuzz lock sbom audit clean
 
 demo: $(VENV)/.demo
 	@exec $(VENV)/bin/camward demo --source '$(SOURCE)' --broker $(BROKER) $(DEMO_OPTIONS)
@@ -80,6 +80,9 @@ hw-ssh: $(VENV)/.test
 
 flood: $(VENV)/.test
 	CAMWARD_FLOOD_S=60 $(PYTEST) -s tests/e2e/test_flood.py
+
+links: $(VENV)/.test
+	$(PYTEST) -m links || $(AGAIN)
 
 pulls: $(VENV)/.test
 	$(PYTEST) -m pulls tests/agent/capture/test_pulled.py

@@ -13,7 +13,7 @@ from playwright.async_api import Page, expect
 from benchmarks.latency_page import keep_connections, read, start_reading, take
 from tests.kit.demo import demo, open_camera
 
-pytestmark = [pytest.mark.browser, pytest.mark.alone]
+pytestmark = [pytest.mark.browser, pytest.mark.links]
 
 
 async def test_the_latency_on_the_page_is_the_age_of_the_picture(tmp_path: Path, page: Page) -> None:

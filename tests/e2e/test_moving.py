@@ -14,7 +14,7 @@ from tests.kit.link import needs_root
 from tests.kit.link_viewer import viewer
 from tests.kit.roads import Roads, roads
 
-pytestmark = [pytest.mark.alone, pytest.mark.browser, pytest.mark.broker, needs_root, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.links, pytest.mark.browser, pytest.mark.broker, needs_root, pytest.mark.timeout(120)]
 BACK_WITHIN_S = 3.0
 
 _NOTE = """(video) => {

@@ -14,7 +14,7 @@ from tests.kit.link import needs_root
 from tests.kit.link_scene import BITRATE_BPS, FPS, WEAK, WIDTH
 from tests.kit.link_story import BACK_S, FULL, SETTLE_S, Outcome, story
 
-pytestmark = [pytest.mark.broker, pytest.mark.browser, pytest.mark.alone, needs_root, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.broker, pytest.mark.browser, pytest.mark.links, needs_root, pytest.mark.timeout(400)]
 
 TOLD = 3
 
