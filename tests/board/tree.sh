@@ -9,6 +9,7 @@ packages=ca-certificates,gcc,libc6-dev,python3-dev,python3-venv,python3-libcamer
 
 if [ "$(cat "$tree/.bootstrapped" 2>/dev/null)" != "$packages" ]; then
     rm -rf "$tree"
+    mkdir -p "$tree"
     debootstrap --variant=minbase --include="$packages" trixie "$tree"
     echo "$packages" >"$tree/.bootstrapped"
 fi
