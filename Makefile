@@ -55,7 +55,7 @@ board: $(BOARD)/.made
 
 tls: $(VENV)/.test
 	tests/tls/needs.sh
-	$(PYTEST) -n 3 -m tls tests/tls
+	$(PYTEST) -n 3 -m tls tests/tls || $(AGAIN)
 
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check
