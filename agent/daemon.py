@@ -114,7 +114,7 @@ class Daemon:
             ("hotplug", hotplug.listen(self._plugged_in)),
             ("challenge", self._keep_challenge()),
             ("telemetry", self._keep_telemetry()),
-            ("network", network.watch(self._on_network)),
+            ("network", network.watch(self._link.network_changed)),  # viewers find out by themselves
             ("renewal", self._keeper.run(reconnect=self._link.reconnect, renewed=self._link.reconnect)),
         ]
         if interval_s := notify.watchdog_interval_s():
@@ -243,9 +243,6 @@ class Daemon:
         notify.status("connected to the broker" if connected else "waiting for the broker")
         if connected:
             self._keeper.connected()
-
-    def _on_network(self, gone: frozenset[str]) -> None:
-        self._link.network_changed(gone)  # viewers find out by themselves
 
     async def _keep_challenge(self) -> None:
         while True:

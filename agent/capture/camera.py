@@ -96,7 +96,7 @@ class Camera:
                     if self._is_only or isinstance(error, HungCaptureError):
                         raise
                     self._change("waiting", str(error))
-                    await self._rest()
+                    await self._pause(PERMANENT_S)
         finally:
             self._change("asleep")
 
@@ -188,15 +188,13 @@ class Camera:
     async def _back_off(self) -> None:
         self._failures += 1
         longest_s = min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2 ** (self._failures - 1))
-        until = time.monotonic() + longest_s * random.uniform(0.5, 1)  # noqa: S311 - spreads tries, keeps no secret
-        while not self._plugged_in and self._wanted_s() != 0 and (left_s := until - time.monotonic()) > 0:
-            await self._until_changed(left_s)
-        self._plugged_in = False
+        spread = random.uniform(0.5, 1)  # noqa: S311 - spreads tries, keeps no secret
+        await self._pause(longest_s * spread, lambda: self._wanted_s() != 0)
 
-    async def _rest(self) -> None:
-        """Wait PERMANENT_S, whoever comes and goes meanwhile."""
-        until = time.monotonic() + PERMANENT_S
-        while not self._plugged_in and (left_s := until - time.monotonic()) > 0:
+    async def _pause(self, pause_s: float, goes_on: Callable[[], bool] = lambda: True) -> None:
+        """Wait so long, unless a camera is plugged in, and while `goes_on`: by itself whoever comes and goes."""
+        until = time.monotonic() + pause_s
+        while not self._plugged_in and goes_on() and (left_s := until - time.monotonic()) > 0:
             await self._until_changed(left_s)
         self._plugged_in = False
 

@@ -6,29 +6,30 @@ import errno
 import fcntl
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from agent.capture.modes import Mode, nearest
 
-_CAPABILITY = struct.Struct("=16s32s32sIII12x")
-_FORMAT = struct.Struct("=III32sII12x")
+CAPABILITY = struct.Struct("=16s32s32sIII12x")
+FORMAT = struct.Struct("=III32sII12x")
 _CONTROL = struct.Struct("=Ii")
-_SIZE = struct.Struct("=III6I8x")
+SIZE = struct.Struct("=III6I8x")
 _INTERVAL = struct.Struct("=IIIII6I8x")
 
-_QUERYCAP = 0x80685600
-_ENUM_FMT = 0xC0405602
-_ENUM_SIZES = 0xC02C564A
+QUERYCAP = 0x80685600
+ENUM_FMT = 0xC0405602
+ENUM_FRAMESIZES = 0xC02C564A
 _ENUM_INTERVALS = 0xC034564B
 _S_CTRL = 0xC008561C
 
-_DISCRETE = 1
+DISCRETE = 1
+_NO_MORE = frozenset({errno.EINVAL, errno.ENOTTY})  # beyond the last entry; or a driver without this list
 _MOST_ENTRIES = 256  # of one list: a driver that never says "no more" is not asked for ever
 
 _VIDEO_CAPTURE = 0x00000001
-_M2M = 0x00008000 | 0x00004000
+M2M = 0x00008000 | 0x00004000
 _MEDIA_CONTROLLER = 0x20000000
 _HAS_DEVICE_CAPS = 0x80000000
 
@@ -43,8 +44,12 @@ FORCE_KEYFRAME = 0x009909E5
 
 def cameras(directory: Path = Path("/dev")) -> list[Path]:
     """List the video devices that give pictures by themselves, lowest number first."""
-    devices = sorted(directory.glob("video[0-9]*"), key=lambda path: (len(path.name), path.name))
-    return [device for device in devices if _gives_pictures(device)]
+    return [node for node in nodes(directory) if _gives_pictures(node)]
+
+
+def nodes(directory: Path = Path("/dev")) -> list[Path]:
+    """List all video devices, lowest number first."""
+    return sorted(directory.glob("video[0-9]*"), key=lambda path: (len(path.name), path.name))
 
 
 def formats(device: Path) -> set[str]:
@@ -64,17 +69,17 @@ def modes(device: Path, width: int, height: int, fps: float) -> list[Mode]:
 
 
 def _formats(descriptor: int) -> Iterator[str]:
-    for question in _answers(descriptor, _ENUM_FMT, lambda index: _FORMAT.pack(index, 1, 0, b"", 0, 0)):
-        yield _FORMAT.unpack(question)[4].to_bytes(4, "little").decode("latin-1")
+    for answer in answers(descriptor, ENUM_FMT, lambda index: FORMAT.pack(index, 1, 0, b"", 0, 0), ends={errno.EINVAL}):
+        yield FORMAT.unpack(answer)[4].to_bytes(4, "little").decode("latin-1")
 
 
 def _sizes(descriptor: int, fourcc: str, width: int, height: int) -> Iterator[tuple[int, int]]:
     """Give each size; the wanted one where the driver lists none and takes or changes what it is asked for."""
     none = True
-    for answer in _answers(descriptor, _ENUM_SIZES, lambda index: _SIZE.pack(index, _code(fourcc), 0, *[0] * 6)):
+    for answer in answers(descriptor, ENUM_FRAMESIZES, lambda index: SIZE.pack(index, _code(fourcc), 0, *[0] * 6)):
         none = False
-        _, _, kind, first, second, *rest = _SIZE.unpack(answer)
-        if kind == _DISCRETE:
+        _, _, kind, first, second, *rest = SIZE.unpack(answer)
+        if kind == DISCRETE:
             yield first, second
         else:  # least, most and step of the width, then of the height
             most_high, step_high = rest[2:]
@@ -90,24 +95,25 @@ def _rates(descriptor: int, fourcc: str, width: int, height: int, fps: float) ->
     def question(index: int) -> bytes:
         return _INTERVAL.pack(index, _code(fourcc), width, height, 0, *[0] * 6)
 
-    for answer in _answers(descriptor, _ENUM_INTERVALS, question):
+    for answer in answers(descriptor, _ENUM_INTERVALS, question):
         _, _, _, _, kind, *numbers = _INTERVAL.unpack(answer)
         shortest, longest = numbers[0:2], numbers[2:4]
-        if kind == _DISCRETE:
+        if kind == DISCRETE:
             longest = shortest
         if all((*shortest, *longest)):
             yield nearest(longest[1] / longest[0], shortest[1] / shortest[0], 0, fps)
 
 
-def _answers(descriptor: int, request: int, question: Callable[[int], bytes]) -> Iterator[bytes]:
-    """Ask for one entry of a list after the other, until there is no more."""
+def answers(
+    descriptor: int, request: int, question: Callable[[int], bytes], *, ends: Container[int | None] = _NO_MORE
+) -> Iterator[bytes]:
+    """Ask for one entry of a list after the other, until the driver says one of `ends`. Errors: OSError."""
     for index in range(_MOST_ENTRIES):
         answer = bytearray(question(index))
         try:
             fcntl.ioctl(descriptor, request, answer)
         except OSError as error:
-            # Beyond the last one; or a driver without this list.
-            if error.errno == errno.EINVAL or (error.errno == errno.ENOTTY and request != _ENUM_FMT):
+            if error.errno in ends:
                 return
             raise
         yield bytes(answer)
@@ -134,18 +140,23 @@ def opened(device: Path) -> Iterator[int]:
 
 def is_camera(capability: bytes) -> bool:
     """Say of a struct v4l2_capability whether its device gives pictures by itself: no codec, no pipeline node."""
-    driver, _card, _bus, _version, whole, node = _CAPABILITY.unpack(capability)
-    able = node if whole & _HAS_DEVICE_CAPS else whole
-    if able & (_M2M | _MEDIA_CONTROLLER) or driver.rstrip(b"\0").decode("latin-1") in _PIPELINE_DRIVERS:
+    able, driver = able_to(capability), CAPABILITY.unpack(capability)[0]
+    if able & (M2M | _MEDIA_CONTROLLER) or driver.rstrip(b"\0").decode("latin-1") in _PIPELINE_DRIVERS:
         return False
     return bool(able & _VIDEO_CAPTURE)
 
 
+def able_to(capability: bytes) -> int:
+    """Give the V4L2_CAP bits of a struct v4l2_capability: the node's own, where its driver tells those apart."""
+    *_, whole, node = CAPABILITY.unpack(capability)
+    return int(node if whole & _HAS_DEVICE_CAPS else whole)
+
+
 def _gives_pictures(device: Path) -> bool:
-    answer = bytearray(_CAPABILITY.size)
+    answer = bytearray(CAPABILITY.size)
     try:
         with opened(device) as descriptor:
-            fcntl.ioctl(descriptor, _QUERYCAP, answer)
+            fcntl.ioctl(descriptor, QUERYCAP, answer)
     except OSError:
         return False
     return is_camera(bytes(answer))

@@ -9,6 +9,10 @@ COLUMNS: Final = 6
 
 ROWS: Final = 7
 
+BLACK: Final = 16
+WHITE: Final = 235
+"""In luma of BT.601."""
+
 FONT: Final = {
     " ": (0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00),
     "0": (0x0E, 0x11, 0x13, 0x15, 0x19, 0x11, 0x0E),
@@ -58,3 +62,10 @@ FONT: Final = {
     "Y": (0x11, 0x11, 0x11, 0x0A, 0x04, 0x04, 0x04),
     "Z": (0x1F, 0x01, 0x02, 0x04, 0x08, 0x10, 0x1F),
 }
+
+
+def glyph(character: str, dot: int) -> list[bytes]:
+    """Draw a character in luma, white on black, `dot` pixels a dot: a line for each of ROWS, the gap on its right."""
+    shades = (bytes((BLACK,)) * dot, bytes((WHITE,)) * dot)
+    columns = range(COLUMNS - 1, -1, -1)
+    return [b"".join([shades[row << 1 >> column & 1] for column in columns]) for row in FONT[character]]

@@ -8,9 +8,9 @@ from typing import Final
 
 import av
 
-from agent.capture.font import COLUMNS, FONT, ROWS
+from agent.capture.font import BLACK, COLUMNS, FONT, ROWS, glyph
 
-_BLACK, _WHITE, _GREY = 16, 235, 128  # of BT.601; grey is chroma without a colour
+_GREY: Final = 128  # chroma without a colour
 _CLOCK: Final = "%Y-%m-%d %H:%M:%S"
 _WIDTH_OF_A_DOT: Final = 426  # of the picture's width, so that the text stays as large in any
 
@@ -50,15 +50,11 @@ def _rows(text: str, width: int) -> list[bytes]:
     """Make the luma of a line of text with a black edge, of an even number of rows and columns."""
     dot = max(1, round(width / _WIDTH_OF_A_DOT))
     text = text[: (width // dot - 2) // COLUMNS]
-    shades = (bytes((_BLACK,)) * dot, bytes((_WHITE,)) * dot)
-    edge = bytes((_BLACK,)) * ((len(text) * COLUMNS + 1) * dot)
+    black = bytes((BLACK,))
+    edge = black * ((len(text) * COLUMNS + 1) * dot)
     edge += edge[: len(edge) % 2]
+    glyphs = [glyph(character if character in FONT else " ", dot) for character in text]
     rows = [edge] * dot
     for number in range(ROWS):
-        dots = [
-            shades[FONT.get(character, FONT[" "])[number] << 1 >> column & 1]
-            for character in text
-            for column in range(COLUMNS - 1, -1, -1)
-        ]
-        rows += [(shades[0] + b"".join(dots)).ljust(len(edge), shades[0][:1])] * dot
+        rows += [(black * dot + b"".join(rows[number] for rows in glyphs)).ljust(len(edge), black)] * dot
     return rows + [edge] * (dot + len(rows) % 2 + dot % 2)

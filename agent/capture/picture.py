@@ -6,7 +6,7 @@ import time
 
 import av
 
-from agent.capture.font import COLUMNS, FONT, ROWS
+from agent.capture.font import BLACK, COLUMNS, ROWS, WHITE, glyph
 
 _CHARACTERS = len("12:34:56.789")
 
@@ -21,7 +21,7 @@ _BARS = (
     (35, 212, 114),
     (16, 128, 128),
 )
-_BLACK, _WHITE, _GREY = 16, 235, 128
+_GREY = 128
 _SWEEP_S = 4
 
 
@@ -39,8 +39,8 @@ class Picture:
         self._dot = max(1, min(width // (_CHARACTERS * COLUMNS + 8), height // 20))
         self._left = (width - self._dot * _CHARACTERS * COLUMNS) // 2
         self._top = (height - self._dot * ROWS) // 3
-        self._glyphs = {character: self._glyph(rows) for character, rows in FONT.items()}
-        black, white = bytes([_BLACK]), bytes([_WHITE])
+        self._glyphs = {character: glyph(character, self._dot) for character in "0123456789:."}
+        black, white = bytes([BLACK]), bytes([WHITE])
         self._sweep = black * width + white * self._block + black * width
         self._background()
 
@@ -61,12 +61,6 @@ class Picture:
         for y in self._strip:
             luma[y * stride : y * stride + self._width] = strip
 
-    def _glyph(self, rows: tuple[int, ...]) -> list[bytes]:
-        shades = (bytes([_BLACK]) * self._dot, bytes([_WHITE]) * self._dot)
-        # The gap to the next character is one more dot, on the right.
-        dots = range(COLUMNS - 1, -1, -1)
-        return [b"".join([shades[row << 1 >> dot & 1] for dot in dots]) for row in rows]
-
     def _background(self) -> None:
         for number, plane in enumerate(self.frame.planes):
             buffer = memoryview(plane)
@@ -80,7 +74,7 @@ class Picture:
 
     def _clear(self, buffer: memoryview, stride: int, number: int) -> None:
         """Make the two areas that are drawn in luma alone black, in plane `number`."""
-        half, shade = (2, _GREY) if number else (1, _BLACK)
+        half, shade = (2, _GREY) if number else (1, BLACK)
         box_rows = range((self._top - self._dot) // half, (self._top + (ROWS + 1) * self._dot) // half)
         left = (self._left - self._dot) // half
         box = bytes([shade]) * ((_CHARACTERS * COLUMNS + 1) * self._dot // half)

@@ -25,8 +25,8 @@ from agent.media import annexb
 from agent.media.access_unit import AccessUnit, StreamName
 from agent.secret_file import secrets_in
 
-# FFmpeg looks at the time while it waits, and at nothing else: a stopped run ends with the next picture, or then.
 _LOOKUP_S = 2.0
+# FFmpeg looks at the time while it waits, and at nothing else: a stopped run ends with the next picture, or then.
 _OPEN_S, _STALL_S = 2.0, 2.0  # each may pass twice: to connect and to look at the stream; to flush and to give up
 # Cameras that save bits make a keyframe every twelve seconds or so; one that makes none at all cannot be watched.
 _LONGEST_WITHOUT_IDR_S = 20.0

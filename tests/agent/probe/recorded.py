@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import Final
 
+from agent.capture.devices import CAPABILITY
 from agent.probe.facts import Format, VideoNode
-from agent.probe.video import CAPABILITY, role
+from agent.probe.video import role
 
 HERE: Final = Path(__file__).parent
 BOARDS: Final = HERE / "boards"

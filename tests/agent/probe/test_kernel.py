@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.capture import devices
 from agent.probe import clock, commands, pins, privileges, video
 
 _PROGRAM = r"""
@@ -35,13 +36,13 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
 
 
 def test_the_requests_have_the_kernel_s_numbers(printed: list[list[str]]) -> None:
-    ours = (video.QUERYCAP, video.ENUM_FMT, video.ENUM_FRAMESIZES, pins.GET_CHIPINFO)
+    ours = (devices.QUERYCAP, devices.ENUM_FMT, devices.ENUM_FRAMESIZES, pins.GET_CHIPINFO)
 
     assert [f"{number:x}" for number in ours] == printed[0]
 
 
 def test_the_structures_have_the_kernel_s_sizes(printed: list[list[str]]) -> None:
-    ours = (video.CAPABILITY, video.FORMAT, video.SIZE, pins.CHIPINFO)
+    ours = (devices.CAPABILITY, devices.FORMAT, devices.SIZE, pins.CHIPINFO)
 
     assert [str(one.size) for one in ours] == printed[1]
 
