@@ -95,7 +95,7 @@ async def test_in_lan_a_browser_learns_the_addresses_of_real_networks_and_a_neig
         everybody = Listeners([*closed.sockets, *near.sockets])
         async with (
             heard(place, tmp_path) as (left, arrived),
-            visit(place, house, settings, tmp_path, everybody) as came,
+            visit(place, house, settings, tmp_path, everybody, first=near) as came,
         ):
             await came.viewer.see(30)
         assert closed.heard() == []

@@ -83,9 +83,15 @@ class Listeners:
         found = []
         for one in self.sockets:
             with contextlib.suppress(BlockingIOError):
-                one.recv(2048)
+                one.recv(2048, socket.MSG_PEEK)
                 found.append(one.getsockname()[0])
         return found
+
+    async def have_heard(self) -> None:
+        """Wait until each of them got a packet."""
+        async with asyncio.timeout(5):
+            while len(self.heard()) < len(self.sockets):
+                await asyncio.sleep(0.01)
 
 
 @contextlib.contextmanager
@@ -123,9 +129,18 @@ class Visit:
 
 @contextlib.asynccontextmanager
 async def visit(
-    town: Town, house: House, network: NetworkConfig, directory: Path, also: Listeners
+    town: Town,
+    house: House,
+    network: NetworkConfig,
+    directory: Path,
+    also: Listeners,
+    *,
+    first: Listeners | None = None,
 ) -> AsyncIterator[Visit]:
-    """Let a Chromium away from home call; its offer also names these listeners, and an mDNS name."""
+    """Let a Chromium away from home call; its offer also names these listeners, and an mDNS name.
+
+    It gets its answer when the `first` of them have been probed: a quick browser's check ends all others.
+    """
     async with async_playwright() as playwright, viewer(playwright, town.away, directory) as browser:
         loop = asyncio.get_running_loop()
         heard: asyncio.Queue[str] = asyncio.Queue()
@@ -149,6 +164,8 @@ async def visit(
 
         async def pass_on() -> None:
             came.answer = await answered
+            if first is not None:
+                await first.have_heard()
             await browser.accept(came.answer)
             while True:
                 candidate = await heard.get()
