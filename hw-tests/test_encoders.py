@@ -78,7 +78,7 @@ def test_every_keyframe_has_its_parameter_sets_before_it(line: Line) -> None:
     keyframes = [unit for unit in line.units if unit.keyframe]
     assert len(keyframes) >= 3
     for unit in keyframes:
-        assert [annexb.nal_type(part) for part in annexb.nal_units(unit.data)][:2] == [annexb.SPS, annexb.PPS]
+        assert [annexb.nal_type(part) for part in unit.units][:2] == [annexb.SPS, annexb.PPS]
 
 
 def test_a_new_bitrate_is_there_within_a_second_and_leaves_no_gap(line: Line) -> None:
@@ -96,6 +96,6 @@ def test_the_pictures_come_in_their_order_as_constrained_baseline_that_decodes(l
     line.feed(40)
 
     assert all(before.pts_us < after.pts_us for before, after in itertools.pairwise(line.units))  # no B frames
-    sps = next(part for part in annexb.nal_units(line.units[0].data) if annexb.nal_type(part) == annexb.SPS)
+    sps = next(part for part in line.units[0].units if annexb.nal_type(part) == annexb.SPS)
     assert (sps[1], bool(sps[2] & 0x40)) == (66, True)
     assert len(decoded(line.units)) == len(line.units)

@@ -24,6 +24,8 @@ _CHECKED_PICTURES = 300
 _LONGEST_PAUSE_US = 10_000_000
 # Later than this, the rest is played later too, instead of in a burst.
 _LATE_S = 0.5
+# Up to so long nobody minds that a stop waits.
+_NAP_S = 0.05
 # Pictures that are read from the file at a time.
 _READ_AHEAD = 10
 
@@ -46,27 +48,22 @@ class Clip:
             video = container.streams.video[0]
             self.name = f"clip {path.name} {video.width}x{video.height} at {float(_rate(video)):g} fps, as it is"
             pictures = itertools.islice(self._pictures(container), _CHECKED_PICTURES)
-            if not sum(_is_idr(units) for _, units in pictures):
+            if not sum(picture.keyframe for picture in pictures):  # looks at them all
                 raise self._refusal(f"has no keyframe (IDR) among its first {_CHECKED_PICTURES} pictures")
 
     def run(self, emit: Callable[[AccessUnit], None]) -> None:
         """Emit the file's pictures when they are due until stopped. Errors: PermanentCaptureError."""
-        began, assembler = None, annexb.Assembler()
+        began = None
         with closing(self._timeline()) as timeline:
-            for pts_us, units in timeline:
+            for unit in timeline:
                 if began is None:
                     began = time.monotonic()
-                wait_s = began + pts_us / 1_000_000 - time.monotonic()
-                if self._stopped.wait(max(0.0, wait_s)):
+                wait_s = began + unit.pts_us / 1_000_000 - time.monotonic()
+                if not self._wait(wait_s):
                     return
                 if wait_s < -_LATE_S:
                     began -= wait_s
-                try:
-                    unit = assembler.access_unit(units, pts_us)
-                except annexb.MalformedH264 as error:
-                    raise self._refusal(f"is damaged ({error})") from error
-                if unit is not None:
-                    emit(unit)
+                emit(unit)
 
     def stop(self) -> None:
         """End `run` before its next picture."""
@@ -82,33 +79,42 @@ class Clip:
     def want_sub(self, wanted: bool) -> None:
         """Nothing: a recording has the one stream that it has."""
 
-    def _timeline(self) -> Generator[tuple[int, list[bytes]], None, None]:
-        """Yield what is to be shown when, in microseconds since the start, over all loops and jumps."""
+    def _wait(self, wait_s: float) -> bool:
+        """Wait for a picture's time; False when it is over."""
+        if wait_s > _NAP_S:
+            self._stopped.wait(wait_s)
+        elif wait_s > 0:
+            time.sleep(wait_s)  # costs a third of what waiting for an event does
+        return not self._stopped.is_set()
+
+    def _timeline(self) -> Generator[AccessUnit, None, None]:
+        """Yield what is to be shown, its pts counted from the start on over all loops and jumps."""
         pts_us: int | None = None
         while not self._stopped.is_set():
             with self._open() as container:
                 period_us = round(1_000_000 / _rate(container.streams.video[0]))
                 before_us: int | None = None
-                for at_us, units in _read_ahead(self._pictures(container)):
+                for picture in _read_ahead(self._pictures(container)):
                     if self._stopped.is_set():
                         return
-                    if self._keyframe_wanted and not _is_idr(units):
+                    if self._keyframe_wanted and not picture.keyframe:
                         before_us = None
                         continue
                     self._keyframe_wanted = False
-                    step_us = 0 if before_us is None else at_us - before_us
+                    step_us = 0 if before_us is None else picture.pts_us - before_us
                     if not 0 < step_us <= _LONGEST_PAUSE_US:
                         step_us = period_us
                     pts_us = 0 if pts_us is None else pts_us + step_us
-                    before_us = at_us
-                    yield pts_us, units
+                    before_us = picture.pts_us
+                    yield AccessUnit(units=picture.units, pts_us=pts_us, keyframe=picture.keyframe)
 
-    def _pictures(self, container: InputContainer) -> Iterator[tuple[int, list[bytes]]]:
-        """Yield one pass of the file: microseconds in it, and a picture's NAL units with what an IDR needs."""
+    def _pictures(self, container: InputContainer) -> Iterator[AccessUnit]:
+        """Yield one pass of the file, from its first keyframe on, with the times that stand in it."""
         video = container.streams.video[0]
         extradata = video.codec_context.extradata or b""
         try:
             avc = annexb.avc_config(extradata) if extradata.startswith(b"\x01") else None
+            assembler = annexb.Assembler(avc.parameter_sets if avc else ())
             for index, packet in enumerate(container.demux(video)):
                 sample = bytes(packet)
                 if not sample:
@@ -116,10 +122,9 @@ class Clip:
                 units = list(annexb.avcc_units(sample, avc.length_bytes) if avc else annexb.nal_units(sample))
                 if any(map(annexb.is_b_slice, units)):
                     raise self._refusal("has B frames, which WebRTC cannot show")
-                if avc and _is_idr(units):
-                    units = [*avc.parameter_sets, *units]
                 at_s = index / _rate(video) if packet.pts is None else packet.pts * packet.time_base
-                yield int(at_s * 1_000_000), units
+                if (picture := assembler.access_unit(units, int(at_s * 1_000_000))) is not None:
+                    yield picture
         except (annexb.MalformedH264, av.FFmpegError) as error:
             raise self._refusal(f"is damaged ({error})") from error
 
@@ -147,7 +152,7 @@ class Clip:
         )
 
 
-def _read_ahead(pictures: Iterator[tuple[int, list[bytes]]]) -> Iterator[tuple[int, list[bytes]]]:
+def _read_ahead(pictures: Iterator[AccessUnit]) -> Iterator[AccessUnit]:
     """Read some pictures at a time: for one alone the processor is woken, and its caches are cold."""
     while some := list(itertools.islice(pictures, _READ_AHEAD)):
         yield from some
@@ -155,7 +160,3 @@ def _read_ahead(pictures: Iterator[tuple[int, list[bytes]]]) -> Iterator[tuple[i
 
 def _rate(video: av.VideoStream) -> Fraction:
     return video.average_rate or video.guessed_rate or Fraction(25)
-
-
-def _is_idr(units: list[bytes]) -> bool:
-    return any(annexb.nal_type(unit) == annexb.IDR for unit in units)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -46,8 +48,10 @@ class Run:
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._body, name="camera", daemon=True)
-        # Each is written on one side alone; the difference is what is on its way.
-        self._posted = self._taken = 0
+        # An event of ours costs both sides a third of what call_soon_threadsafe does, once a picture.
+        self._on_the_way: deque[AccessUnit] = deque()
+        self._event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._loop.add_reader(self._event, self._take)
         self._without_keyframe = set[StreamName]()
         self._unasked = set[StreamName]()
         self._thread.start()
@@ -124,10 +128,11 @@ class Run:
             self.error = error.with_traceback(None)
         except BaseException as error:  # noqa: BLE001 - whoever waits for the end raises it on the loop
             self.error = error
-        self._call(self._finish)
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and with it everything that listened
+            self._loop.call_soon_threadsafe(self._finish)
 
     def _emit(self, unit: AccessUnit) -> None:
-        if self._posted - self._taken >= BOUND:
+        if len(self._on_the_way) >= BOUND:
             self.dropped += 1
             self._without_keyframe.add(unit.stream)
             self._unasked.add(unit.stream)
@@ -138,19 +143,23 @@ class Run:
                 self.request_keyframe(unit.stream)
         else:
             self._without_keyframe.discard(unit.stream)
-            self._posted += 1
-            self._call(self._take, unit)
+            self._on_the_way.append(unit)
+            os.eventfd_write(self._event, 1)
 
-    def _take(self, unit: AccessUnit) -> None:
-        self._taken += 1
-        if not self.stopped:
-            self._deliver(unit)
+    def _take(self) -> None:
+        os.eventfd_read(self._event)
+        self._deliver_all()
+
+    def _deliver_all(self) -> None:
+        while self._on_the_way:
+            unit = self._on_the_way.popleft()
+            if not self.stopped:
+                self._deliver(unit)
 
     def _finish(self) -> None:
+        self._loop.remove_reader(self._event)
+        os.close(self._event)
+        self._deliver_all()
         self._source = None
         self._ended.set()
         self._on_end()
-
-    def _call(self, callback: Callable[..., None], *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and with it everything that listened
-            self._loop.call_soon_threadsafe(callback, *arguments)

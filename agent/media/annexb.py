@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from agent.media.access_unit import AccessUnit
 
-START_CODE = b"\x00\x00\x00\x01"
-
 # nal_unit_type, H.264 table 7-1
 SLICE = 1
 IDR = 5
@@ -36,11 +34,6 @@ def nal_units(data: bytes) -> Iterator[bytes]:
         # A NAL unit never ends in a zero byte (7.4.1): what does is padding, or the next start code's first.
         unit = data[begin : start if start >= 0 else len(data)].rstrip(b"\x00")
         yield _checked(unit, begin)
-
-
-def annexb(units: Iterable[bytes]) -> bytes:
-    """Join NAL units to Annex B, a four-byte start code before each."""
-    return b"".join(START_CODE + unit for unit in units)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +114,7 @@ class Assembler:
             pts_us = max(pts_us, self._last_pts_us + 1)
         self._last_pts_us = pts_us
         before = [self._sets[key] for key in sorted(self._sets)] if keyframe else []
-        return AccessUnit(data=annexb(before + rest), pts_us=pts_us, keyframe=keyframe)
+        return AccessUnit(units=(*before, *rest), pts_us=pts_us, keyframe=keyframe)
 
     def _keep(self, unit: bytes) -> None:
         # A PPS begins with its own number, an SPS with three bytes of profile and level (7.3.2.1, 7.3.2.2).

@@ -40,19 +40,14 @@ class Packetized:
     images: dict[Any, tuple[Any, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
-    def size(self) -> int:
-        """Count the bytes of the access unit."""
-        return len(self.unit.data)
-
-    @property
     def stream(self) -> StreamName:
         """The stream this unit is of."""
         return self.unit.stream
 
 
 def packetize(unit: AccessUnit, *, timestamp: int, captured_at: float, published_at: float) -> Packetized:
-    """Cut `unit` into payloads: STAP-A for parameter sets, FU-A for what is large. Errors: MalformedH264."""
-    return Packetized(unit, timestamp, captured_at, published_at, tuple(_bursts(annexb.nal_units(unit.data))))
+    """Cut `unit` into payloads: STAP-A for parameter sets, FU-A for what is large."""
+    return Packetized(unit, timestamp, captured_at, published_at, tuple(_bursts(unit.units)))
 
 
 def _bursts(units: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:

@@ -98,7 +98,7 @@ def test_the_bitstream_is_what_the_sdp_says() -> None:
         units = watch.wait(lambda units: sum(unit.keyframe for unit in units) >= 2, within_s=20)
 
     for unit in units:
-        parts = list(annexb.nal_units(unit.data))
+        parts = list(unit.units)
         assert not any(map(annexb.is_b_slice, parts))
         if unit.keyframe:
             sps = next(part for part in parts if annexb.nal_type(part) == annexb.SPS)

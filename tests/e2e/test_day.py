@@ -75,12 +75,10 @@ def test_a_day_of_timestamps_passes_the_packetizer_and_a_viewer() -> None:
     stream, sight = Stream(ask=lambda: None, origin=ORIGIN), Sight()
     stream.subscribe(sight, 0.0)
     timeline, stamps = Timeline(), list(_stamps())
-    start = b"\0\0\0\1"
-    keyframe, other = start.join((b"", nal(7, 20), nal(8, 6), nal(5, 3_000))), start + nal(1, 700)
+    keyframe, other = (nal(7, 20), nal(8, 6), nal(5, 3_000)), (nal(1, 700),)
     for index, pts_us in enumerate(stamps):
         is_keyframe = index % 1000 == 0
-        data = keyframe if is_keyframe else other
-        unit = AccessUnit(data=data, pts_us=pts_us, keyframe=is_keyframe)
+        unit = AccessUnit(units=keyframe if is_keyframe else other, pts_us=pts_us, keyframe=is_keyframe)
         now = 1_000.0 + pts_us / 1_000_000
         stream.publish(timeline.rebased(unit, now), now)
 

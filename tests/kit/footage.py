@@ -25,7 +25,7 @@ def unit_of(nals: Iterable[bytes], *, pts_us: int = 0, stream: StreamName = "mai
     """Make an access unit; it is a keyframe when there is an IDR in it."""
     nals = list(nals)
     keyframe = any(annexb.nal_type(unit) == annexb.IDR for unit in nals)
-    return AccessUnit(data=annexb.annexb(nals), pts_us=pts_us, keyframe=keyframe, stream=stream)
+    return AccessUnit(units=tuple(nals), pts_us=pts_us, keyframe=keyframe, stream=stream)
 
 
 @cache

@@ -93,7 +93,7 @@ def test_parameter_sets_stand_before_every_idr(codec: str) -> None:
     keyframes = [unit for unit in units if unit.keyframe]
     assert len(keyframes) == 4
     for unit in keyframes:
-        kinds = [annexb.nal_type(part) for part in annexb.nal_units(unit.data)]
+        kinds = [annexb.nal_type(part) for part in unit.units]
         assert kinds[:2] == [annexb.SPS, annexb.PPS]
         assert kinds.index(annexb.IDR) > 1
 

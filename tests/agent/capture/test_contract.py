@@ -20,7 +20,7 @@ from agent.capture.rtsp import Rtsp
 from agent.capture.source import Source
 from agent.config import CameraConfig
 from agent.media import annexb
-from agent.media.access_unit import AccessUnit, StreamName
+from agent.media.access_unit import START_CODE, AccessUnit, StreamName
 from tests.agent.capture.scripted import Scripted
 from tests.agent.capture.watching import decoded, watched
 from tests.kit import clips
@@ -73,7 +73,7 @@ def test_the_first_picture_comes_soon_as_a_keyframe_with_its_parameter_sets(make
     with watched(make()) as watch:
         first = watch.wait(lambda units: len(units) >= 1, within_s=3)[0]
 
-    kinds = [annexb.nal_type(unit) for unit in annexb.nal_units(first.data)]
+    kinds = [annexb.nal_type(unit) for unit in first.units]
     assert first.keyframe
     assert kinds[:2] == [annexb.SPS, annexb.PPS]
     assert annexb.IDR in kinds
@@ -84,9 +84,9 @@ def test_what_comes_is_annex_b_that_decodes_to_every_picture(make: Callable[[], 
         units = watch.wait(lambda units: len(units) >= 45)
 
     assert len(decoded(units)) == len(units)
-    assert all(unit.data.startswith(annexb.START_CODE) for unit in units)
+    assert all(unit.data.startswith(START_CODE) for unit in units)
     for unit in units:
-        kinds = {annexb.nal_type(part) for part in annexb.nal_units(unit.data)}
+        kinds = {annexb.nal_type(part) for part in unit.units}
         assert unit.keyframe == (annexb.IDR in kinds)
 
 

@@ -140,7 +140,7 @@ def test_the_stream_is_constrained_baseline_of_a_level_that_browsers_are_offered
     picture = av.VideoFrame(1280, 720, "yuv420p")
     (unit,) = Encoder(CameraConfig()).encode(picture, 0)
 
-    sps = next(part for part in annexb.nal_units(unit.data) if annexb.nal_type(part) == annexb.SPS)
+    sps = next(part for part in unit.units if annexb.nal_type(part) == annexb.SPS)
     profile, constraints, level = sps[1:4]
     assert profile == 66
     assert constraints & 0x40  # constraint_set1_flag: no tool outside constrained baseline

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.media import annexb
+from agent.media.access_unit import byte_stream
 from agent.media.annexb import Assembler, MalformedH264
 
 # Of a real camera stream: 1280x720, Main 3.1.
@@ -37,7 +38,7 @@ nals = st.lists(nal, min_size=1, max_size=8)
 
 @given(nals)
 def test_what_is_joined_to_annex_b_splits_into_the_same_nal_units(units: list[bytes]) -> None:
-    assert list(annexb.nal_units(annexb.annexb(units))) == units
+    assert list(annexb.nal_units(byte_stream(units))) == units
 
 
 @given(nals, st.lists(st.integers(0, 4), min_size=8, max_size=8))
@@ -125,9 +126,9 @@ def test_parameter_sets_are_put_before_each_idr_that_lacks_them() -> None:
     assert first.keyframe
     assert not between.keyframe
     assert later.keyframe
-    assert list(annexb.nal_units(first.data)) == [SPS, PPS, IDR]
-    assert list(annexb.nal_units(between.data)) == [P_SLICE]
-    assert later.data == first.data
+    assert first.units == (SPS, PPS, IDR)
+    assert between.units == (P_SLICE,)
+    assert later.units == first.units
 
 
 def test_a_new_parameter_set_takes_the_old_ones_place_also_when_it_comes_alone() -> None:
@@ -138,14 +139,14 @@ def test_a_new_parameter_set_takes_the_old_ones_place_also_when_it_comes_alone()
 
     unit = assembler.access_unit([IDR], 0)
     assert unit is not None
-    assert list(annexb.nal_units(unit.data)) == [SPS, newer, IDR]
+    assert unit.units == (SPS, newer, IDR)
 
 
 def test_delimiters_and_filler_are_left_out() -> None:
     unit = Assembler().access_unit([DELIMITER, SPS, PPS, IDR, FILLER], 0)
 
     assert unit is not None
-    assert list(annexb.nal_units(unit.data)) == [SPS, PPS, IDR]
+    assert unit.units == (SPS, PPS, IDR)
 
 
 def test_nothing_comes_out_before_the_first_idr_with_its_parameter_sets() -> None:

@@ -11,7 +11,7 @@ from agent.media.packetize import Packetized, packetize
 
 
 def _unit(pts_us: int, *, keyframe: bool = False) -> Packetized:
-    unit = AccessUnit(data=b"\x00\x00\x00\x01\x41", pts_us=pts_us, keyframe=keyframe)
+    unit = AccessUnit(units=(b"\x41",), pts_us=pts_us, keyframe=keyframe)
     return packetize(unit, timestamp=0, captured_at=0.0, published_at=0.0)
 
 

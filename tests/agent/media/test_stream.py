@@ -47,7 +47,7 @@ class Queue:
 
 
 def _unit(pts_us: int, *, keyframe: bool = False) -> AccessUnit:
-    return AccessUnit(data=b"\x00\x00\x00\x01\x41", pts_us=pts_us, keyframe=keyframe)
+    return AccessUnit(units=(b"\x41",), pts_us=pts_us, keyframe=keyframe)
 
 
 def _seen(onlooker: Onlooker) -> list[int]:

@@ -10,7 +10,7 @@ from agent.media.timeline import Timeline
 
 
 def _unit(pts_us: int, stream: StreamName = "main") -> AccessUnit:
-    return AccessUnit(data=b"\x00\x00\x00\x01\x41", pts_us=pts_us, keyframe=False, stream=stream)
+    return AccessUnit(units=(b"\x41",), pts_us=pts_us, keyframe=False, stream=stream)
 
 
 def test_a_source_that_starts_again_goes_on_where_the_clock_says() -> None:

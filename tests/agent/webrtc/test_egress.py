@@ -160,7 +160,7 @@ async def test_sender_reports_say_when_pictures_were_taken(camera: Recorded) -> 
     for index in itertools.count():
         units = recorded()
         now, unit = time.monotonic(), units[index % len(units)]
-        camera.stream.publish(AccessUnit(data=unit.data, pts_us=index * 40_000, keyframe=unit.keyframe), now)
+        camera.stream.publish(AccessUnit(units=unit.units, pts_us=index * 40_000, keyframe=unit.keyframe), now)
         await asyncio.sleep(max(0.0, began_at + (index + 1) * 0.04 - time.time()))
         reports = [report for report in call.watcher.reports if report.sender_info.packet_count]
         if reports:
