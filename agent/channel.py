@@ -32,7 +32,7 @@ class Channel:
         config: CameraConfig,
         *,
         origin: int,
-        sent: Callable[[], None],
+        sent: Callable[[Channel], None],
         on_state: Callable[[Channel, State], None],
     ) -> None:
         """`origin` is that of the RTP timestamps (RFC 3550, section 5.1); `sent` hears of each picture that left."""
@@ -41,9 +41,13 @@ class Channel:
         self.level_idc: Final = level_idc(config.width, config.height, config.fps, config.bitrate_bps)
         self._on_state = on_state
         self._state_since = asyncio.get_running_loop().time()
+
+        def left() -> None:
+            sent(self)
+
         self.streams: Final[dict[StreamName, Stream]] = {
-            "main": Stream("main", ask=lambda: self.camera.request_keyframe("main"), sent=sent, origin=origin),
-            "sub": Stream("sub", ask=lambda: self.camera.request_keyframe("sub"), sent=sent, origin=origin),
+            "main": Stream("main", ask=lambda: self.camera.request_keyframe("main"), sent=left, origin=origin),
+            "sub": Stream("sub", ask=lambda: self.camera.request_keyframe("sub"), sent=left, origin=origin),
         }
         self.title: Final = f"camera {name}".rstrip()
         self.camera: Final = Camera(

@@ -52,7 +52,7 @@ class Daemon:
         root = EstClient(config.identity).root
         origin = random.getrandbits(32)
         self._channels = [
-            Channel(name, camera, origin=origin, sent=self._read, on_state=self._on_camera)
+            Channel(name, camera, origin=origin, sent=self._sent, on_state=self._on_camera)
             for name, camera in config.every_camera().items()
         ]
         self._on_air: set[Channel] = set()
@@ -110,7 +110,6 @@ class Daemon:
     def _parts(self) -> list[tuple[str, Coroutine[Any, Any, None]]]:
         parts = [
             *((f"camera {channel.name}", channel.camera.run()) for channel in self._channels),
-            *((f"adaptation {channel.name}", adaptation.run()) for channel, adaptation in self._adaptations.items()),
             ("hotplug", hotplug.listen(self._plugged_in)),
             ("challenge", self._keep_challenge()),
             ("telemetry", self._keep_telemetry()),
@@ -205,8 +204,9 @@ class Daemon:
 
     # What the parts tell each other.
 
-    def _read(self) -> None:
+    def _sent(self, channel: Channel) -> None:
         self._sessions.read()
+        self._adaptations[channel].look()
 
     def _plugged_in(self) -> None:
         for channel in self._channels:
@@ -223,10 +223,8 @@ class Daemon:
         self._link.announce()
 
     def _on_sessions(self) -> None:
-        for channel, adaptation in self._adaptations.items():
-            watching = self._sessions.of(channel.name)
-            channel.camera.demand(watching)
-            adaptation.watched(watching)
+        for channel in self._channels:
+            channel.camera.demand(self._sessions.of(channel.name))
         notify.status(f"{self._sessions.viewers} watching")
         self._link.announce()
         if not len(self._sessions):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
@@ -29,7 +28,7 @@ class Encoders(Protocol):
 
 
 class Adaptation:
-    """Looks at the rates of all viewers of one camera, four times a second while there are any."""
+    """Looks at the rates of all viewers of one camera, at most four times a second."""
 
     def __init__(
         self,
@@ -47,24 +46,15 @@ class Adaptation:
         self._streams = streams
         self._encoders = encoders
         self._now = now
-        self._watched = asyncio.Event()
+        self._next_at = 0.0
 
-    def watched(self, viewers: int) -> None:
-        """Take note of how many watch; with nobody there is nothing to look at."""
-        if viewers:
-            self._watched.set()
-        else:
-            self._watched.clear()
-
-    async def run(self) -> None:
-        """Adapt until cancelled."""
-        while True:
-            await self._watched.wait()
-            self._adapt()
-            await asyncio.sleep(_EVERY_S)
-
-    def _adapt(self) -> None:
-        decision = self._rates.decide(self._sessions.rates(self._camera), self._now(), has_sub=self._encoders.has_sub)
+    def look(self) -> None:
+        """Adapt, if it is time; called when a picture has left, so that nothing has to wake for it."""
+        now = self._now()
+        if now < self._next_at:
+            return
+        self._next_at = now + _EVERY_S
+        decision = self._rates.decide(self._sessions.rates(self._camera), now, has_sub=self._encoders.has_sub)
         self._encoders.want_sub("sub" in decision.streams.values())
         self._encoders.set_bitrate(decision.main_bps, "main")
         self._encoders.set_bitrate(decision.sub_bps, "sub")

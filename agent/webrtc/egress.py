@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -28,6 +30,9 @@ _LOG: Final = logging.getLogger(__name__)
 _TOLD_S: Final = 1.0  # a viewer that falls behind is reported at most so often
 
 
+Report = Callable[[sending.Progress, float], bytes | None]
+
+
 @dataclass(slots=True)
 class Counts:
     """What left on a viewer's way, and what did not: packets, but for `behind`, the times it fell behind."""
@@ -44,6 +49,7 @@ class _Out:
     """What a connection that stands is sent through."""
 
     transport: RTCDtlsTransport
+    report: Report
     layout: Layout
     protector: Protector
     rtx_payload_type: int | None
@@ -105,8 +111,8 @@ class Egress:
         if not self._closed:
             self.stream.subscribe(self, self._loop.time())
 
-    def connect(self, transport: RTCDtlsTransport, agreed: sending.Negotiated) -> None:
-        """Begin to send: DTLS stands. It may come to that when the session is ending."""
+    def connect(self, transport: RTCDtlsTransport, agreed: sending.Negotiated, report: Report) -> None:
+        """Begin to send, also what `report` gives: DTLS stands. It may come to that when the session is ending."""
         if self._closed:
             return
         layout = Layout.of(
@@ -118,14 +124,8 @@ class Egress:
             tag_bytes=agreed.tag_bytes,
         )
         protector = Protector(transport._tx_srtp, layout)
-        self._out = _Out(transport, layout, protector, agreed.rtx_payload_type, agreed.rtx_ssrc)
+        self._out = _Out(transport, report, layout, protector, agreed.rtx_payload_type, agreed.rtx_ssrc)
         self._drain()
-
-    def progress(self) -> sending.Progress | None:
-        """Say what sender reports say; None before the first picture."""
-        if self._timestamp is None:
-            return None
-        return sending.Progress(self.counts.sent, self._octets, self._timestamp, self._captured_at)
 
     def watch(self, stream: Stream) -> None:
         """Go over to another stream of the same camera, at its next keyframe."""
@@ -161,10 +161,12 @@ class Egress:
         overflow = self._feed.push(packetized)
         if overflow:
             self._fell_behind(now)
-        if self._timer is None and self._out is not None:
-            self._drain()
-            if size := self._bandwidth.probe(now):
-                self._probe(size, now)
+        if self._out is not None:
+            if self._timer is None:
+                self._drain()
+                if size := self._bandwidth.probe(now):
+                    self._probe(size, now)
+            self._report(self._out, now)
         return overflow
 
     def resend(self, lost: tuple[int, ...], round_trip_s: float | None, now: float) -> None:
@@ -176,6 +178,16 @@ class Egress:
         rate_bps = self._bandwidth.estimate_bps or self._full_bps
         for sent, index in self._resends.wanted(lost, round_trip_s=round_trip_s, rate_bps=rate_bps, now=now):
             self.counts.resent += self._again(sent, index, now)
+
+    def _report(self, out: _Out, now: float) -> None:
+        """Send the sender report, if one is due: with a picture, so that nothing has to wake for it."""
+        if self._timestamp is None or self._path is None:
+            return
+        progress = sending.Progress(self.counts.sent, self._octets, self._timestamp, self._captured_at)
+        if report := out.report(progress, now):
+            wire = memoryview(out.transport._tx_srtp.protect_rtcp(report))
+            with contextlib.suppress(OSError):  # the next one says the same
+                self._path.send(wire, len(wire))
 
     def _probe(self, size: int, now: float) -> None:
         for sent, index in list(self._resends.latest(size)):

@@ -112,11 +112,13 @@ class Sessions:
 
     def rates(self, camera: str) -> list[ViewerRate]:
         """Say what the link of each connected viewer of a camera is estimated to take, and which stream it is given."""
-        return [
-            ViewerRate(key=sid, estimate_bps=session.bandwidth.estimate_bps, stream=session.egress.heading_for)
-            for sid, (session, _) in self._open.items()
-            if session.connected and session.terms.camera == camera
-        ]
+        rates = []
+        for sid, (session, _) in self._open.items():
+            if session.connected and session.terms.camera == camera:
+                session.bandwidth.settle()
+                heading_for = session.egress.heading_for
+                rates.append(ViewerRate(key=sid, estimate_bps=session.bandwidth.estimate_bps, stream=heading_for))
+        return rates
 
     def read(self) -> None:
         """Take in what viewers have sent; called when a picture has left."""

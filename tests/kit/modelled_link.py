@@ -76,6 +76,7 @@ class World:
             self._now = millisecond / 1000
             self._link = self.links[max(at for at in self.links if at <= self._now)]
             if millisecond % 250 == 0:
+                self.bandwidth.settle()
                 estimate_bps = self.bandwidth.estimate_bps
                 self._target_bps = min(self.camera_bps, estimate_bps or self.camera_bps)
                 queued_s = len(self._queue) * PACKET * 8 / self._link.rate_bps

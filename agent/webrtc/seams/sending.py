@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,16 +14,18 @@ from aiortc import RTCDtlsTransport, RTCRtpCodecParameters, RTCRtpSender, RTCRtp
 from aiortc.codecs import CODECS, HEADER_EXTENSIONS, is_rtx
 from aiortc.rtcdtlstransport import SRTP_AEAD_AES_128_GCM, SRTP_AEAD_AES_256_GCM, SRTP_AES128_CM_SHA1_80
 from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpHeaderExtensionParameters, RTCRtpSendParameters
-from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket
+from aiortc.rtp import RtcpByePacket, RtcpSdesPacket, RtcpSenderInfo, RtcpSourceInfo, RtcpSrPacket
 
 from agent.media import rtcp, rtp
 
 _NTP_EPOCH_S: Final = 2_208_988_800  # from 1900 to 1970 (RFC 5905, section 6)
+_CNAME: Final = 1  # RFC 3550, section 6.5.1
+_BETWEEN_REPORTS_S: Final = (0.5, 1.5)
 SENDER: Final = "_RTCRtpTransceiver__sender"
 STARTED: Final = "_RTCRtpSender__rtp_started"
 EXITED: Final = "_RTCRtpSender__rtp_exited"
-LSR: Final = "_RTCRtpSender__lsr"
-LSR_TIME: Final = "_RTCRtpSender__lsr_time"
+RTCP_STARTED: Final = "_RTCRtpSender__rtcp_started"
+RTCP_EXITED: Final = "_RTCRtpSender__rtcp_exited"
 _TAG_BYTES: Final = {
     SRTP_AES128_CM_SHA1_80.openssl_profile: 10,  # RFC 3711, section 5.2
     SRTP_AEAD_AES_128_GCM.openssl_profile: 16,  # RFC 7714, section 12
@@ -68,20 +72,17 @@ class Progress(NamedTuple):
 
 
 class Sender(RTCRtpSender):
-    """Stands in for aiortc's sender: negotiates, reports (SR, SDES, BYE) and closes as that one does.
+    """Stands in for aiortc's sender: negotiates, says goodbye (BYE) and closes as that one does.
 
-    It sends no media: `on_ready` is told when that may begin, and `progress` says what left, None before anything did.
+    It sends no media and wakes for no report: `on_ready` is told when media may begin, and who sends it asks for the
+    `report` that is due.
     """
 
-    def __init__(
-        self,
-        transport: RTCDtlsTransport,
-        on_ready: Callable[[Negotiated], None],
-        progress: Callable[[], Progress | None],
-    ) -> None:
+    def __init__(self, transport: RTCDtlsTransport, on_ready: Callable[[Negotiated], None]) -> None:
         super().__init__("video", transport)
         self._on_ready = on_ready
-        self._progress = progress
+        self._report_at = 0.0
+        self._lsr, self._lsr_at = 0, 0.0
         self._parameters: RTCRtpSendParameters | None = None
         self._asked: tuple[rtcp.ReferenceTime, float] | None = None
 
@@ -120,37 +121,51 @@ class Sender(RTCRtpSender):
         """Answer a viewer's clock, which came at `now` (monotonic), with the next sender report (RFC 3611, 4.5)."""
         self._asked = clock, now
 
-    async def _send_rtcp(self, packets: list[AnyRtcpPacket]) -> None:
-        # A receiver sets its clock by the moment of sending, and both times of a report are of the same moment
-        # (RFC 3550, section 6.4.1): the RTP time of now lies as far behind the last picture's as the clock does.
-        if isinstance(report := packets[0], RtcpSrPacket) and (progress := self._progress()) is not None:
-            info, since_s = report.sender_info, time.monotonic() - progress.captured_at
-            info.ntp_timestamp = int((time.time() + _NTP_EPOCH_S) * 2**32)
-            info.rtp_timestamp = progress.timestamp + int(since_s * 90_000) & 0xFFFFFFFF
-            info.packet_count, info.octet_count = progress.packets & 0xFFFFFFFF, progress.octets & 0xFFFFFFFF
-            setattr(self, LSR, info.ntp_timestamp >> 16 & 0xFFFFFFFF)
-            if self._asked is not None:
-                (clock, at), self._asked = self._asked, None
-                packets.append(rtcp.delay_since(clock, time.monotonic() - at, self._ssrc))  # type: ignore[arg-type]
-        await super()._send_rtcp(packets)
+    def report(self, progress: Progress, now: float) -> bytes | None:
+        """Make the compound packet that is due about once a second (SR, SDES; RFC 3550, section 6), or None.
+
+        It leaves at once: `now` is monotonic, and both of its times are of this moment (section 6.4.1), so that the
+        RTP time lies as far behind the last picture's as the clock does.
+        """
+        parameters = self._parameters
+        if now < self._report_at or parameters is None:
+            return None
+        self._report_at = now + random.uniform(*_BETWEEN_REPORTS_S)  # noqa: S311  # spreads them (section 6.2)
+        self._lsr_at = time.time()
+        ntp = int((self._lsr_at + _NTP_EPOCH_S) * 2**32)
+        self._lsr = ntp >> 16 & 0xFFFFFFFF
+        info = RtcpSenderInfo(
+            ntp_timestamp=ntp,
+            rtp_timestamp=progress.timestamp + int((now - progress.captured_at) * 90_000) & 0xFFFFFFFF,
+            packet_count=progress.packets & 0xFFFFFFFF,
+            octet_count=progress.octets & 0xFFFFFFFF,
+        )
+        name = RtcpSourceInfo(ssrc=self._ssrc, items=[(_CNAME, (parameters.rtcp.cname or "").encode())])
+        said = bytes(RtcpSrPacket(ssrc=self._ssrc, sender_info=info)) + bytes(RtcpSdesPacket(chunks=[name]))
+        if self._asked is not None:
+            (clock, at), self._asked = self._asked, None
+            said += rtcp.delay_since(clock, now - at, self._ssrc)
+        return said
+
+    async def _run_rtcp(self) -> None:
+        # aiortc's own loop sends a report a second here; its stop() waits for both of these events.
+        getattr(self, RTCP_STARTED).set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.get_running_loop().create_future()
+        await self._send_rtcp([RtcpByePacket(sources=[self._ssrc])])
+        getattr(self, RTCP_EXITED).set()
 
     def round_trip_s(self, lsr: int, dlsr_s: float, now: float) -> float | None:
         """Work out a round trip from a report on our last sender report; `now` is in seconds since the epoch."""
-        if not lsr or lsr != getattr(self, LSR):
+        if not lsr or lsr != self._lsr:
             return None
-        return max(0.0, now - float(getattr(self, LSR_TIME)) - dlsr_s)
+        return max(0.0, now - self._lsr_at - dlsr_s)
 
 
-def place_sender(
-    transceiver: RTCRtpTransceiver,
-    on_ready: Callable[[Negotiated], None],
-    progress: Callable[[], Progress | None],
-    *,
-    ssrc: int,
-) -> Sender:
+def place_sender(transceiver: RTCRtpTransceiver, on_ready: Callable[[Negotiated], None], *, ssrc: int) -> Sender:
     """Put a `Sender` in the place of aiortc's, before the remote description is set."""
     old = transceiver.sender
-    sender = Sender(old.transport, on_ready, progress)
+    sender = Sender(old.transport, on_ready)
     sender._ssrc, sender._stream_id = ssrc, old._stream_id
     transceiver.receiver._set_rtcp_ssrc(ssrc)  # whose reports would name the old one
     setattr(transceiver, SENDER, sender)

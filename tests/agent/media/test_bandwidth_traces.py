@@ -30,7 +30,11 @@ def _read(name: str) -> list[list[Any]]:
 def _replayed(trace: list[list[Any]]) -> list[tuple[float, int]]:
     bandwidth = Bandwidth(start_bps=FULL, min_bps=50_000, max_bps=FULL)
     estimates = list[tuple[float, int]]()
+    settles_at = 0.0
     for at, kind, *rest in trace:
+        if at >= settles_at:  # as `adaptation.py` has it
+            bandwidth.settle()
+            settles_at = at // 0.25 * 0.25 + 0.25
         if kind == "sent":
             number, packets, size_bytes = rest
             bandwidth.sent(number, packets, size_bytes, at)

@@ -119,7 +119,7 @@ async def test_a_session_that_is_over_before_dtls_stands_takes_no_pictures_and_n
     agreed = sending.Negotiated(
         payload_type=99, rtx_payload_type=None, extension_ids={}, mid="0", tag_bytes=16, ssrc=1, rtx_ssrc=2
     )
-    egress.connect(out.transport, agreed)
+    egress.connect(out.transport, agreed, lambda progress, now: None)
 
     assert camera.stream.viewers == 0
     assert egress._out is None

@@ -166,7 +166,7 @@ async def test_what_was_agreed_on_is_told_when_media_may_begin(device: Signer) -
         await viewer.setLocalDescription(await viewer.createOffer())
         transceiver = camera.addTransceiver("video", direction="sendonly")
         transceiver.setCodecPreferences(wanted)
-        sender = sending.place_sender(transceiver, agreed.set_result, lambda: None, ssrc=7)
+        sender = sending.place_sender(transceiver, agreed.set_result, ssrc=7)
         await camera.setRemoteDescription(viewer.localDescription)
         await camera.setLocalDescription(await camera.createAnswer())
         answer = camera.localDescription.sdp

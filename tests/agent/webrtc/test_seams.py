@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 
 import pytest
 from aiortc import (
@@ -21,6 +22,7 @@ from aiortc.rtcdtlstransport import (
     RTCCertificate,
     RTCDtlsTransport,
 )
+from aiortc.rtcrtpparameters import RTCRtcpParameters, RTCRtpSendParameters
 from aiortc.rtp import RtcpPacket, RtcpSenderInfo, RtcpSrPacket
 from OpenSSL import SSL
 
@@ -70,7 +72,7 @@ def test_a_transceiver_keeps_its_sender_where_the_seam_puts_ours(transceiver: RT
         f"RTCRtpTransceiver.{sending.SENDER}"
     )
 
-    sender = sending.place_sender(transceiver, lambda agreed: None, lambda: None, ssrc=7)
+    sender = sending.place_sender(transceiver, lambda agreed: None, ssrc=7)
 
     assert transceiver.sender is sender
 
@@ -83,40 +85,36 @@ def test_a_sender_says_its_names_where_the_seam_reads_them(transceiver: RTCRtpTr
 def test_the_sender_in_the_place_of_aiortcs_has_its_stream_and_the_ssrc_of_all(transceiver: RTCRtpTransceiver) -> None:
     old = transceiver.sender
 
-    sender = sending.place_sender(transceiver, lambda agreed: None, lambda: None, ssrc=7)
+    sender = sending.place_sender(transceiver, lambda agreed: None, ssrc=7)
 
     assert (sender._ssrc, sender._stream_id) == (7, old._stream_id)
     assert sender.transport is old.transport
 
 
-@pytest.mark.parametrize("name", [sending.STARTED, sending.EXITED])
+@pytest.mark.parametrize("name", [sending.STARTED, sending.EXITED, sending.RTCP_EXITED])
 def test_a_sender_waits_for_the_events_that_the_seam_sets(transceiver: RTCRtpTransceiver, name: str) -> None:
     assert isinstance(getattr(transceiver.sender, name, None), asyncio.Event), moved(f"RTCRtpSender.{name}")
     own = name.removeprefix("_RTCRtpSender")
     assert f"self.{own}.wait()" in inspect.getsource(RTCRtpSender.stop), moved(f"the wait for {own} in stop()")
 
 
-def test_a_report_is_made_before_it_is_sent_and_its_figures_can_be_written_into_it() -> None:
-    source = inspect.getsource(RTCRtpSender._run_rtcp)
-    assert "await self._send_rtcp(packets)" in source, moved("RTCRtpSender._send_rtcp(packets)")
+def test_a_sender_begins_to_report_with_the_loop_that_the_seam_replaces() -> None:
+    assert takes(RTCRtpSender._run_rtcp) == ["self"], moved("RTCRtpSender._run_rtcp()")
+    assert inspect.iscoroutinefunction(RTCRtpSender._run_rtcp)
+    assert "self._run_rtcp()" in inspect.getsource(RTCRtpSender.send), moved("the call of _run_rtcp() in send()")
+    own = sending.RTCP_STARTED.removeprefix("_RTCRtpSender")
+    assert f"self.{own}.set()" in inspect.getsource(RTCRtpSender._run_rtcp), moved(own)
 
+
+def test_a_report_has_the_figures_that_are_written_into_it() -> None:
     written = {"ntp_timestamp": 1, "rtp_timestamp": 2, "packet_count": 3, "octet_count": 4}
-    info = RtcpSenderInfo(ntp_timestamp=0, rtp_timestamp=0, packet_count=0, octet_count=0)
-    for name, value in written.items():
-        setattr(info, name, value)
+    info = RtcpSenderInfo(**written)
     parsed = RtcpPacket.parse(bytes(RtcpSrPacket(ssrc=7, sender_info=info)))[0].sender_info
     assert {name: getattr(parsed, name) for name in written} == written, moved("RtcpSenderInfo")
 
 
 def test_a_receiver_is_told_the_ssrc_that_its_reports_bear(transceiver: RTCRtpTransceiver) -> None:
     assert takes(RTCRtpReceiver._set_rtcp_ssrc) == ["self", "ssrc"], moved("RTCRtpReceiver._set_rtcp_ssrc(ssrc)")
-
-
-@pytest.mark.parametrize("name", [sending.LSR, sending.LSR_TIME])
-def test_a_sender_notes_when_it_reported_where_the_seam_reads_it(transceiver: RTCRtpTransceiver, name: str) -> None:
-    assert hasattr(transceiver.sender, name), moved(f"RTCRtpSender.{name}")
-    own = name.removeprefix("_RTCRtpSender")
-    assert f"self.{own} = " in inspect.getsource(RTCRtpSender._run_rtcp), moved(f"{own} in _run_rtcp()")
 
 
 def test_a_sender_begins_with_the_loop_that_the_seam_replaces() -> None:
@@ -126,10 +124,9 @@ def test_a_sender_begins_with_the_loop_that_the_seam_replaces() -> None:
     assert "self._run_rtp(parameters.codecs[0])" in inspect.getsource(RTCRtpSender.send), moved("the call in send()")
 
 
-def test_reports_leave_by_the_method_that_the_seam_replaces_and_may_be_bytes() -> None:
-    assert takes(RTCRtpSender._send_rtcp) == ["self", "packets"]
-    assert "self._send_rtcp(packets)" in inspect.getsource(RTCRtpSender._run_rtcp), moved("the call in _run_rtcp()")
-    assert "bytes(packet)" in inspect.getsource(RTCRtpSender._send_rtcp), moved("how _send_rtcp() joins packets")
+def test_a_goodbye_leaves_by_the_method_that_the_seam_calls() -> None:
+    assert takes(RTCRtpSender._send_rtcp) == ["self", "packets"], moved("RTCRtpSender._send_rtcp(packets)")
+    assert inspect.iscoroutinefunction(RTCRtpSender._send_rtcp)
 
 
 def test_a_sender_is_told_of_rtx_as_a_codec_that_names_another() -> None:
@@ -152,13 +149,45 @@ async def test_what_was_sent_goes_into_sender_reports(house: House) -> None:
 
 
 async def test_a_round_trip_is_known_from_the_report_on_our_last_report(transceiver: RTCRtpTransceiver) -> None:
-    sender = sending.place_sender(transceiver, lambda agreed: None, lambda: None, ssrc=7)
+    sender = _reporting(transceiver)
     assert sender.round_trip_s(0, 0.0, 100.0) is None
 
-    setattr(sender, sending.LSR, 0x12345678)
-    setattr(sender, sending.LSR_TIME, 100.0)
+    told = _told(sender.report(PROGRESS, 100.0))
+    lsr, at = told.ntp_timestamp >> 16 & 0xFFFFFFFF, told.ntp_timestamp / 2**32 - 2_208_988_800
 
-    assert sender.round_trip_s(0x12345678, 0.25, 100.5) == pytest.approx(0.25)
-    assert sender.round_trip_s(0x12345678, 0.25, 100.1) == 0.0
-    assert sender.round_trip_s(0x12345679, 0.25, 100.5) is None
-    assert sender.round_trip_s(0, 0.25, 100.5) is None
+    assert sender.round_trip_s(lsr, 0.25, at + 0.5) == pytest.approx(0.25, abs=0.001)
+    assert sender.round_trip_s(lsr, 0.25, at + 0.1) == 0.0
+    assert sender.round_trip_s(lsr ^ 1, 0.25, at + 0.5) is None
+    assert sender.round_trip_s(0, 0.25, at + 0.5) is None
+
+
+def test_a_report_is_due_once_in_half_a_second_to_one_and_a_half(transceiver: RTCRtpTransceiver) -> None:
+    sender = _reporting(transceiver)
+
+    assert sender.report(PROGRESS, 100.0) is not None
+    assert sender.report(PROGRESS, 100.49) is None
+    assert sender.report(PROGRESS, 101.51) is not None
+
+
+def test_a_reports_times_are_of_the_moment_it_leaves_at(transceiver: RTCRtpTransceiver) -> None:
+    told = _told(_reporting(transceiver).report(PROGRESS, 100.0))
+
+    assert told.ntp_timestamp / 2**32 - 2_208_988_800 == pytest.approx(time.time(), abs=5)
+    assert told.rtp_timestamp == 1_000 + 45_000  # half a second after the last picture was taken
+    assert (told.packet_count, told.octet_count) == (3, 3_000)
+
+
+PROGRESS = sending.Progress(packets=3, octets=3_000, timestamp=1_000, captured_at=99.5)
+
+
+def _reporting(transceiver: RTCRtpTransceiver) -> sending.Sender:
+    sender = sending.place_sender(transceiver, lambda agreed: None, ssrc=7)
+    sender._parameters = RTCRtpSendParameters(rtcp=RTCRtcpParameters(cname="camera"))
+    return sender
+
+
+def _told(report: bytes | None) -> RtcpSenderInfo:
+    assert report is not None
+    first, name = RtcpPacket.parse(report)
+    assert name.chunks[0].items == [(1, b"camera")]
+    return first.sender_info

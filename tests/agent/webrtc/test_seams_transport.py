@@ -49,6 +49,7 @@ async def test_once_dtls_stands_a_transport_has_srtp_sessions_both_ways(house: H
 
 def test_pylibsrtp_decrypts_reports_and_says_so_when_it_cannot() -> None:
     assert takes(pylibsrtp.Session.unprotect_rtcp) == ["self", "packet"], moved("Session.unprotect_rtcp(packet)")
+    assert takes(pylibsrtp.Session.protect_rtcp) == ["self", "packet"], moved("Session.protect_rtcp(packet)")
     session = pylibsrtp.Session(pylibsrtp.Policy(key=bytes(30), ssrc_type=pylibsrtp.Policy.SSRC_ANY_INBOUND))
 
     for forged in (b"\x80\xc8", b"\x80\xc8" + bytes(40)):
