@@ -7,7 +7,6 @@ times what the report itself does. The kernel notes when a datagram came: what i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import select
 import socket
@@ -84,9 +83,13 @@ class Inbox:
 
     def read(self) -> None:
         """Hand over all that has come."""
-        for fileno, _ in self._poll.poll(0):
-            if (box := self._boxes.get(fileno)) is not None:  # one may leave because of what another one says
-                self._take(box)
+        for _ in range(MOST_AT_A_TIME):
+            ready = self._poll.poll(0)  # again, where one more reading of each would cost an exception each
+            for fileno, _ in ready:
+                if (box := self._boxes.get(fileno)) is not None:  # one may leave because of what another one says
+                    self._take(box)
+            if not ready:
+                break
         if self._timer is not None:  # put off by each picture, so that it wakes nobody while pictures leave
             self._timer.cancel()
             self._timer = self._loop.call_later(LONGEST_S, self.read)
@@ -101,18 +104,16 @@ class Inbox:
             self._loop.remove_reader(box.sock)
 
     def _take(self, box: _Box) -> None:
-        sock, receive = box.sock, box.receive
-        with contextlib.suppress(OSError):  # nothing more is there, or the network says that the viewer is not
-            for _ in range(MOST_AT_A_TIME):
-                data, control, _, address = sock.recvmsg(_LARGEST, _CONTROL_BYTES)
-                if control:
-                    seconds, nanoseconds = _TIMESPEC.unpack(control[0][2])
-                    self.age_s = min(max(0.0, time.time() - seconds - nanoseconds / 1e9), LONGEST_S)
-                try:
-                    receive(data, address)
-                except Exception:  # noqa: BLE001  # one viewer's fault is not the others': asyncio, too, would log it and go on
-                    _LOG.exception("a datagram was not taken")
-                finally:
-                    self.age_s = 0.0
-                if sock.fileno() not in self._boxes:
-                    return
+        try:
+            data, control, _, address = box.sock.recvmsg(_LARGEST, _CONTROL_BYTES)
+        except OSError:  # nothing is there after all, or the network says that the viewer is not
+            return
+        if control:
+            seconds, nanoseconds = _TIMESPEC.unpack(control[0][2])
+            self.age_s = min(max(0.0, time.time() - seconds - nanoseconds / 1e9), LONGEST_S)
+        try:
+            box.receive(data, address)
+        except Exception:  # noqa: BLE001  # one viewer's fault is not the others': asyncio, too, would log it and go on
+            _LOG.exception("a datagram was not taken")
+        finally:
+            self.age_s = 0.0
