@@ -149,7 +149,7 @@ class Connection:
         transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType in {"video/H264", "video/rtx"}])
         transport = transceiver.sender.transport
         sender = sending.place_sender(
-            transceiver, lambda agreed: self.egress.connect(transport, agreed, sender.report), ssrc=self._ssrc
+            transceiver, lambda agreed: self.egress.connect(transport, agreed, sender), ssrc=self._ssrc
         )
         reports = Reports(self.egress, sender, self.bandwidth, self._inbox, now=self._now)
         sockets.put_guard(transport, self.guard)

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -30,9 +29,6 @@ _LOG: Final = logging.getLogger(__name__)
 _TOLD_S: Final = 1.0  # a viewer that falls behind is reported at most so often
 
 
-Report = Callable[[sending.Progress, float], bytes | None]
-
-
 @dataclass(slots=True)
 class Counts:
     """What left on a viewer's way, and what did not: packets, but for `behind`, the times it fell behind."""
@@ -49,7 +45,7 @@ class _Out:
     """What a connection that stands is sent through."""
 
     transport: RTCDtlsTransport
-    report: Report
+    sender: sending.Sender
     layout: Layout
     protector: Protector
     rtx_payload_type: int | None
@@ -111,8 +107,8 @@ class Egress:
         if not self._closed:
             self.stream.subscribe(self, self._loop.time())
 
-    def connect(self, transport: RTCDtlsTransport, agreed: sending.Negotiated, report: Report) -> None:
-        """Begin to send, also what `report` gives: DTLS stands. It may come to that when the session is ending."""
+    def connect(self, transport: RTCDtlsTransport, agreed: sending.Negotiated, sender: sending.Sender) -> None:
+        """Begin to send, the reports of `sender` too: DTLS stands. It may come to that when the session is ending."""
         if self._closed:
             return
         layout = Layout.of(
@@ -124,7 +120,7 @@ class Egress:
             tag_bytes=agreed.tag_bytes,
         )
         protector = Protector(transport._tx_srtp, layout)
-        self._out = _Out(transport, report, layout, protector, agreed.rtx_payload_type, agreed.rtx_ssrc)
+        self._out = _Out(transport, sender, layout, protector, agreed.rtx_payload_type, agreed.rtx_ssrc)
         self._drain()
 
     def watch(self, stream: Stream) -> None:
@@ -166,7 +162,8 @@ class Egress:
                 self._drain()
                 if size := self._bandwidth.probe(now):
                     self._probe(size, now)
-            self._report(self._out, now)
+            if now >= self._out.sender.report_at:
+                self._report(self._out)
         return overflow
 
     def resend(self, lost: tuple[int, ...], round_trip_s: float | None, now: float) -> None:
@@ -179,15 +176,14 @@ class Egress:
         for sent, index in self._resends.wanted(lost, round_trip_s=round_trip_s, rate_bps=rate_bps, now=now):
             self.counts.resent += self._again(sent, index, now)
 
-    def _report(self, out: _Out, now: float) -> None:
-        """Send the sender report, if one is due: with a picture, so that nothing has to wake for it."""
+    def _report(self, out: _Out) -> None:
+        """Send a sender report: with a picture, so that nothing has to wake for it."""
         if self._timestamp is None or self._path is None:
             return
         progress = sending.Progress(self.counts.sent, self._octets, self._timestamp, self._captured_at)
-        if report := out.report(progress, now):
-            wire = memoryview(out.transport._tx_srtp.protect_rtcp(report))
-            with contextlib.suppress(OSError):  # the next one says the same
-                self._path.send(wire, len(wire))
+        wire = memoryview(out.transport._tx_srtp.protect_rtcp(out.sender.report(progress)))
+        with contextlib.suppress(OSError):  # the next one says the same
+            self._path.send(wire, len(wire))
 
     def _probe(self, size: int, now: float) -> None:
         for sent, index in list(self._resends.latest(size)):

@@ -74,14 +74,14 @@ class Progress(NamedTuple):
 class Sender(RTCRtpSender):
     """Stands in for aiortc's sender: negotiates, says goodbye (BYE) and closes as that one does.
 
-    It sends no media and wakes for no report: `on_ready` is told when media may begin, and who sends it asks for the
-    `report` that is due.
+    It sends no media and wakes for no report: `on_ready` is told when media may begin, and who sends it sends the
+    `report` too, once it is due, which is at `report_at` (monotonic seconds).
     """
 
     def __init__(self, transport: RTCDtlsTransport, on_ready: Callable[[Negotiated], None]) -> None:
         super().__init__("video", transport)
         self._on_ready = on_ready
-        self._report_at = 0.0
+        self.report_at = 0.0
         self._lsr, self._lsr_at = 0, 0.0
         self._parameters: RTCRtpSendParameters | None = None
         self._asked: tuple[rtcp.ReferenceTime, float] | None = None
@@ -121,16 +121,16 @@ class Sender(RTCRtpSender):
         """Answer a viewer's clock, which came at `now` (monotonic), with the next sender report (RFC 3611, 4.5)."""
         self._asked = clock, now
 
-    def report(self, progress: Progress, now: float) -> bytes | None:
-        """Make the compound packet that is due about once a second (SR, SDES; RFC 3550, section 6), or None.
+    def report(self, progress: Progress) -> bytes:
+        """Make the compound packet that is due about once a second (SR, SDES; RFC 3550, section 6), to leave at once.
 
-        It leaves at once: `now` is monotonic, and both of its times are of this moment (section 6.4.1), so that the
-        RTP time lies as far behind the last picture's as the clock does.
+        Both of its times are of this moment (section 6.4.1): the RTP time lies as far behind the last picture's as the
+        clock does.
         """
         parameters = self._parameters
-        if now < self._report_at or parameters is None:
-            return None
-        self._report_at = now + random.uniform(*_BETWEEN_REPORTS_S)  # noqa: S311  # spreads them (section 6.2)
+        assert parameters is not None  # noqa: S101  # send() came first
+        now = time.monotonic()
+        self.report_at = now + random.uniform(*_BETWEEN_REPORTS_S)  # noqa: S311  # spreads them (section 6.2)
         self._lsr_at = time.time()
         ntp = int((self._lsr_at + _NTP_EPOCH_S) * 2**32)
         self._lsr = ntp >> 16 & 0xFFFFFFFF
