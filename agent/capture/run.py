@@ -47,14 +47,14 @@ class Run:
         self._source: Source | None = None
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._body, name="camera", daemon=True)
+        self._worker = threading.Thread(target=self._body, name="camera", daemon=True)
         # An event of ours costs both sides a third of what call_soon_threadsafe does, once a picture.
         self._on_the_way: deque[AccessUnit] = deque()
         self._event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._loop.add_reader(self._event, self._take)
         self._without_keyframe = set[StreamName]()
         self._unasked = set[StreamName]()
-        self._thread.start()
+        self._worker.start()
 
     @property
     def ended(self) -> bool:
@@ -71,7 +71,7 @@ class Run:
         """Wait for the thread's end; False when it did not come in time."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ended.wait(), within_s)
-            self._thread.join()  # nothing is left to it but to return
+            self._worker.join()  # nothing is left to it but to return
         return self.ended
 
     @property

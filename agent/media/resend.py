@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from agent.media.rtp import Image
@@ -19,16 +18,19 @@ _UNKNOWN_ROUND_TRIP_S: Final = 0.1
 _MOST_REMEMBERED: Final = 2048
 
 
-@dataclass(slots=True)  # frozen ones take three times as long to make, and one is made for each burst and viewer
 class Sent:
     """Packets `first` to `first + count` of an image, which left with consecutive numbers from `sequence` on."""
 
-    sequence: int
-    image: Image
-    first: int
-    count: int
-    timestamp: int
-    at: float
+    __slots__ = ("at", "count", "first", "image", "sequence", "timestamp")
+
+    # Written out: one is made for each burst and viewer, and what a dataclass makes cannot be compiled.
+    def __init__(self, sequence: int, image: Image, first: int, count: int, timestamp: int, at: float) -> None:
+        self.sequence = sequence
+        self.image = image
+        self.first = first
+        self.count = count
+        self.timestamp = timestamp
+        self.at = at
 
 
 class Resends:

@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from aioice.ice import CandidatePair
 from aiortc import RTCDtlsTransport
 
 from agent.media.access_unit import StreamName
@@ -45,6 +48,7 @@ class _Out:
     """What a connection that stands is sent through."""
 
     transport: RTCDtlsTransport
+    nominated: Mapping[int, CandidatePair]
     sender: sending.Sender
     layout: Layout
     protector: Protector
@@ -119,8 +123,15 @@ class Egress:
             playout_delay_ms=self._playout_delay_ms,
             tag_bytes=agreed.tag_bytes,
         )
-        protector = Protector(transport._tx_srtp, layout)
-        self._out = _Out(transport, sender, layout, protector, agreed.rtx_payload_type, agreed.rtx_ssrc)
+        self._out = _Out(
+            transport,
+            paths.nominated(transport),
+            sender,
+            layout,
+            Protector(transport._tx_srtp, layout),
+            agreed.rtx_payload_type,
+            agreed.rtx_ssrc,
+        )
         self._drain()
 
     def watch(self, stream: Stream) -> None:
@@ -192,7 +203,7 @@ class Egress:
     def _drain(self) -> None:
         """Send what waits, as far as the pacer lets it."""
         self._timer = None
-        out, now = self._out, self._loop.time()
+        out, now = self._out, time.monotonic()
         if out is None or not self._find_path(out):
             return
         pace = pace_bps(self._bandwidth.estimate_bps, self._full_bps)
@@ -268,7 +279,7 @@ class Egress:
         return 1
 
     def _find_path(self, out: _Out) -> bool:
-        pair = paths.nominated(out.transport)
+        pair = out.nominated.get(1)
         if pair is None:  # the viewer is gone, and nobody else is to pay for a keyframe that it cannot get
             self._feed.skip()
         elif pair is not self._pair:

@@ -20,6 +20,7 @@ from pylibsrtp._binding import ffi, lib
 from agent.media.packetize import MOST_IN_BURST
 from agent.media.rtp import TRANSPORT_NUMBER_AT, Image, Layout
 
+_PROTECT: Final = lib.srtp_protect
 _BYTES: Final = 65_536  # more than the largest datagram
 _BUFFER: Final = ffi.new("unsigned char[]", _BYTES)
 _VIEW: Final = memoryview(ffi.buffer(_BUFFER))
@@ -77,7 +78,7 @@ class Protector:
 
     def _protected(self, sizes: bytes | memoryview, places: list[Any], count: int, end: int) -> memoryview:
         _LENGTHS_VIEW[: count * _INT] = sizes  # in; out comes the length with the tag, which is known
-        statuses = map(lib.srtp_protect, repeat(self._session, count), places, _EACH_LENGTH)
+        statuses = map(_PROTECT, repeat(self._session, count), places, _EACH_LENGTH)
         if status := next(filter(None, statuses), 0):
             raise ProtectError(status)
         return _VIEW[:end]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from aioice.ice import CandidatePair
@@ -17,9 +17,10 @@ TURN_CLIENT: Final = "_TurnTransport__inner_protocol"
 _MOST_UNSENT: Final = 128 * 1024  # bytes that wait for a relay over TCP: half a second of 2 Mbit/s
 
 
-def nominated(transport: RTCDtlsTransport) -> CandidatePair | None:
-    """Give the pair that media goes over now; ICE may come to another one later."""
-    return transport.transport._connection._nominated.get(1)
+def nominated(transport: RTCDtlsTransport) -> Mapping[int, CandidatePair]:
+    """Give the pair that media goes over, under 1, as soon as there is one; ICE may come to another one later."""
+    nominated: Mapping[int, CandidatePair] = transport.transport._connection._nominated
+    return nominated
 
 
 def relay(transport: asyncio.DatagramTransport) -> Callable[[bytes, tuple[str, int]], None]:
