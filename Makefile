@@ -7,12 +7,14 @@
 # make guest   a real camera driver, in a virtual machine        make board   picamera2 on libcamera's virtual cameras (root)
 # make pulls   cameras pulled away fifty times each            make links   links that are weak, slow or elsewhere (root)
 # make audit   known holes in it; wants the Internet             make clean   forget the environments and the demo
+# make wheel   with the hot path compiled, into dist/            make compiled  that wheel, tested and fuzzed
 PYTHON ?= python3
 SOURCE ?= auto
 BROKER ?= embedded
 DEMO_OPTIONS ?=
 TESTS ?= tests
 BUT ?=
+BENCH ?= benchmarks
 BENCH_OPTIONS ?=
 HOST ?=
 HW_OPTIONS ?=
@@ -22,18 +24,25 @@ VENV := .venv
 ROLES := device fleet view
 PYTEST := $(VENV)/bin/python -m pytest
 # Marks of tests that have a target of their own.
-ELSEWHERE := board or fresh or guest or hw or links or pulls or tls
+ELSEWHERE := board or compiled or fresh or guest or hw or links or pulls or tls
 # Real servers and browsers on a machine that others use as well: what fails beside others is run once more by itself.
 AGAIN := $(PYTEST) --last-failed --last-failed-no-failures none
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 LOCK := $(VENV)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-options \
     --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
+# What is in the wheel comes first, and what lies in the working directory last: the tests, and nothing that is tested.
+TREE := $(VENV)-compiled
+COMPILED := env PYTHONSAFEPATH=1 PYTHONPATH='$(CURDIR)/$(TREE):$(CURDIR)'
+LIVE_VIEW := $(addprefix tests/e2e/test_live_view.py::,test_real_footage_plays_as_it_is \
+    'test_the_demo_shows_a_moving_picture_of_a_verified_camera[mosquitto]')
+PACKAGES := camward agent protocol provisioning viewer
+
 BOARD := .board/tree
 ON_BOARD := tests/board/enter.sh $(BOARD) env LD_PRELOAD=/dmabuf_shim.so LIBCAMERA_LOG_LEVELS='*:ERROR' \
     python3 -m pytest -m board -o cache_dir=/var/cache/pytest tests/board
 
-.PHONY: demo test fresh guest board tls links pulls flood lint bench hw hw-ssh fuzz lock sbom audit clean
+.PHONY: demo test fresh guest board tls links pulls flood lint bench hw hw-ssh fuzz wheel compiled lock sbom audit clean
 
 demo: $(VENV)/.demo
 	@exec $(VENV)/bin/camward demo --source '$(SOURCE)' --broker $(BROKER) $(DEMO_OPTIONS)
@@ -64,9 +73,10 @@ lint: $(VENV)/.test
 	$(VENV)/bin/lint-imports
 	for module in viewer/web/*.js; do node --check "$$module" || exit 1; done
 
-bench: $(VENV)/.test
+# Of camward as a board with many viewers would be given it: compiled. Without $(COMPILED) the working tree is measured.
+bench: $(VENV)/.test $(TREE)/.made
 	benchmarks/needs.sh
-	$(VENV)/bin/python -m benchmarks $(BENCH_OPTIONS)
+	$(COMPILED) $(VENV)/bin/python -m $(BENCH) $(BENCH_OPTIONS)
 	$(VENV)/bin/python -m benchmarks.report
 
 # An environment of its own: a board has no use for browsers and linters, and picamera2 fits only the system's Python.
@@ -89,6 +99,16 @@ pulls: $(VENV)/.test
 
 fuzz: $(VENV)/.fuzz
 	$(VENV)/bin/python -m tests.fuzz --cases $(CASES) $(FUZZ_OPTIONS)
+
+wheel: $(VENV)/bin/python
+	CAMWARD_COMPILE=1 $(PIP) wheel --no-deps --wheel-dir dist .
+
+# First that it is compiled; then what is C now is tested again: the rooms it is of, with a browser, on hostile bytes.
+compiled: $(TREE)/.made $(VENV)/.fuzz
+	$(COMPILED) $(PYTEST) -o pythonpath= -m compiled tests/compiled
+	$(COMPILED) $(PYTEST) -o pythonpath= -n 2 --dist loadgroup -m 'not (alone or $(ELSEWHERE))' \
+	    tests/agent/media tests/agent/webrtc tests/agent/capture $(LIVE_VIEW) || $(COMPILED) $(AGAIN) -o pythonpath=
+	$(COMPILED) $(VENV)/bin/python -m tests.fuzz --cases 20000 $(foreach door,feedback h264 rtcp stun,--target $(door))
 
 # Of each role, as pyproject.toml has it: what a person installs, on Python 3.11 and 3.13, x86-64 and aarch64.
 lock: $(VENV)/.supply
@@ -125,6 +145,12 @@ $(BOARD)/.made: pyproject.toml tests/board/tree.sh tests/board/virtual.yaml test
 	tests/board/tree.sh $(BOARD)
 	@touch $@
 
+$(TREE)/.made: pyproject.toml hatch_build.py $(VENV)/.test $(shell find $(PACKAGES) -type f -not -name '*.pyc')
+	@$(MAKE) --no-print-directory wheel
+	@rm -rf $(TREE)
+	@$(PIP) install --no-deps --no-index --find-links dist --target $(TREE) camward
+	@touch $@
+
 $(VENV)/.fuzz: $(VENV)/.test
 	@$(PIP) install --group fuzz
 	@touch $@
@@ -134,4 +160,4 @@ $(VENV)/.supply: $(VENV)/.test
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .board demo test-results
+	rm -rf $(VENV) $(TREE) .board demo test-results

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import platform
 import random
 import secrets
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from importlib import metadata
 from typing import Any, Final
 
+from agent import hot_path
 from agent.capture import hotplug
 from agent.capture.camera import State
 from agent.channel import Channel
@@ -90,6 +92,7 @@ class Daemon:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`, or until a part ends for good. Errors: an ExceptionGroup of the parts' own errors."""
+        _LOG.info("%s, Python %s, hot path: %s", _SOFTWARE, platform.python_version(), hot_path.HOW)
         async with asyncio.TaskGroup() as outer:
             link = outer.create_task(self._link.run(lambda: self._keeper.presented), name="link")
             try:

@@ -24,7 +24,7 @@ from benchmarks import report
 from benchmarks.cell import Record, measure
 from benchmarks.child import Failed
 from benchmarks.idle import measure_idle
-from benchmarks.machine import machine, today, versions
+from benchmarks.machine import circumstances
 from benchmarks.materials import Materials, prepare
 from benchmarks.sending import NAMES, WITHOUT_GCM
 
@@ -93,12 +93,7 @@ def main() -> None:
     if arguments.quick:
         arguments.repeats, arguments.seconds, arguments.viewers = 1, 3.0, [1, 4]
     made, began = prepare(), time.monotonic()
-    results: dict[str, Any] = {
-        "at": today(),
-        "machine": machine(),
-        "versions": versions(),
-        "seconds": arguments.seconds,
-    }
+    results = circumstances() | {"seconds": arguments.seconds}
     records = asyncio.run(run(made, arguments, results))
     print(f"{len(records)} records in {arguments.out}, after {(time.monotonic() - began) / 60:.0f} minutes\n")
     if not records:

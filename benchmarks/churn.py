@@ -17,7 +17,7 @@ from typing import Any, Final
 from agent.signaling.limits import CALLS_IN_ALL
 from benchmarks.cell import join
 from benchmarks.child import cpu_s, rss_mb
-from benchmarks.machine import machine, today, versions
+from benchmarks.machine import circumstances
 from benchmarks.materials import Materials, prepare
 from benchmarks.sending import Sender, sending
 from benchmarks.viewers import Viewers, receiving
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--viewers", type=int, default=500)
     parser.add_argument("--idle-s", type=float, default=60.0)
     arguments = parser.parse_args()
-    record = {"at": today(), "machine": machine(), "versions": versions()} | asyncio.run(run(prepare(), arguments))
+    record = circumstances() | asyncio.run(run(prepare(), arguments))
     _RESULTS.write_text(json.dumps(record, indent=1) + "\n")
 
 

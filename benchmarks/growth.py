@@ -19,7 +19,7 @@ from typing import Final
 
 from benchmarks.cell import SETTLE_S, join_all
 from benchmarks.child import Failed, cpu_s, rss_mb
-from benchmarks.machine import machine, today, versions
+from benchmarks.machine import circumstances
 from benchmarks.materials import Materials, prepare
 from benchmarks.sending import Sender, sending
 from benchmarks.viewers import Viewers, receiving
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--srtp", choices=["cm", "gcm"], default="gcm")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each step (default: 8)")
     arguments = parser.parse_args()
-    record = {"at": today(), "machine": machine(), "versions": versions(), "srtp": arguments.srtp}
+    record = circumstances() | {"srtp": arguments.srtp}
     steps, broke = asyncio.run(grow(prepare(), arguments))
     record |= {"broke": broke, "steps": [asdict(step) for step in steps]}
     _RESULTS.write_text(json.dumps(record, indent=1) + "\n")

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from benchmarks.cell import join, percentile
 from benchmarks.child import cpu_s
-from benchmarks.machine import machine, today, versions
+from benchmarks.machine import circumstances
 from benchmarks.materials import Materials, prepare
 from benchmarks.sending import sending
 from benchmarks.viewers import receiving
@@ -103,8 +103,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6, help="of 16 viewers each (default: 6)")
     parser.add_argument("--joins", type=int, default=40, help="of each sender, for the CPU (default: 40)")
     arguments = parser.parse_args()
-    record = {"at": today(), "machine": machine(), "versions": versions()}
-    record |= asyncio.run(run(prepare(), arguments))
+    record = circumstances() | asyncio.run(run(prepare(), arguments))
     _RESULTS.write_text(json.dumps(record, indent=1) + "\n")
     print(_RESULTS.read_text(), end="")
 

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+from agent import hot_path
 from benchmarks.materials import SENDERS
 
 _PYTHON: Final = ("camward", "aiortc", "aioice", "pylibsrtp", "av", "cryptography")
@@ -46,9 +47,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def today() -> str:
-    """Give the date, UTC."""
-    return datetime.now(UTC).date().isoformat()
+def circumstances() -> dict[str, Any]:
+    """Say when, on what and of what a run is; `compiled`: whether camward's hot path is, in this very environment."""
+    return {
+        "at": datetime.now(UTC).date().isoformat(),
+        "machine": machine(),
+        "versions": versions(),
+        "compiled": hot_path.HOW == "compiled",
+    }
 
 
 def _said(*command: str) -> str:

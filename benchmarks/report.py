@@ -78,8 +78,12 @@ def _machine(document: dict[str, Any]) -> str:
     taking_part = ", ".join(f"{name} {version}" for name, version in versions.items())
     return (
         f"{document['at']}, {machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']};"
-        f" load before the run {machine['load_before']}.\n{taking_part}."
+        f" load before the run {machine['load_before']}.\n{taking_part}; camward's hot path {_how(document)}."
     )
+
+
+def _how(document: dict[str, Any]) -> str:
+    return "compiled" if document["compiled"] else "plain Python"
 
 
 def _costs(results: Results, srtp: str) -> str:

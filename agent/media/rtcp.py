@@ -95,7 +95,8 @@ def parse(data: bytes) -> Iterator[Feedback]:
             if not at + 8 <= until < end:
                 raise MalformedRtcp("an RTCP packet is all padding, or says that it has none")
         if kind in _REPORTS_AT:
-            yield from _reports(data[at + _REPORTS_AT[kind] : until], count)
+            # A slice that ends before it begins is empty in Python, and an error where this is compiled.
+            yield from _reports(data[min(at + _REPORTS_AT[kind], until) : until], count)
         elif kind == _TRANSPORT_FEEDBACK and until >= at + 12:
             yield from _transport(data[at + 8 : at + 12], data[at + 12 : until], count)
         elif kind == _PAYLOAD_FEEDBACK and until >= at + 12:

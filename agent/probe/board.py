@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from agent import hot_path
 from agent.probe.facts import Board, Boot
 
 _MODELS: Final = ("proc/device-tree/model", "sys/class/dmi/id/product_name")
@@ -41,6 +42,7 @@ def board(top: Path = Path("/")) -> Board:
         kernel=text(top / "proc/sys/kernel/osrelease") or "unknown",
         python=platform.python_version(),
         camward=metadata.version("camward"),
+        hot_path=hot_path.HOW,
     )
 
 

@@ -26,6 +26,7 @@ class Board:
     kernel: str
     python: str
     camward: str
+    hot_path: Literal["compiled", "plain"]
 
     @property
     def is_pi(self) -> bool:

@@ -59,7 +59,8 @@ def _board(facts: Facts) -> Iterator[str]:
     board = facts.board
     aes = "with AES instructions" if board.aes else "without AES instructions"
     yield f"{board.cores} x {board.cpu} ({board.architecture}) {aes}, {board.memory_mib or 'unknown'} MiB"
-    yield f"{board.system}, Linux {board.kernel}, Python {board.python}, camward {board.camward}"
+    software = f"camward {board.camward} (hot path: {board.hot_path})"
+    yield f"{board.system}, Linux {board.kernel}, Python {board.python}, {software}"
 
 
 def _cameras(facts: Facts) -> Iterator[str]:

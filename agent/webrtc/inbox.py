@@ -48,8 +48,13 @@ class Inbox:
     `age_s` is how long ago the datagram came that is being handed over; 0 outside of that.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, longest_s: float = LONGEST_S, at_once_s: float = AT_ONCE_S, most_at_a_time: int = MOST_AT_A_TIME
+    ) -> None:
         self.age_s = 0.0
+        self._longest_s = longest_s
+        self._at_once_s = at_once_s
+        self._most_at_a_time = most_at_a_time
         self._loop = asyncio.get_running_loop()
         self._poll = select.poll()
         self._boxes: dict[int, _Box] = {}
@@ -61,7 +66,7 @@ class Inbox:
         self._boxes[sock.fileno()] = _Box(sock, receive)
         self._poll.register(sock, select.POLLIN)
         if self._timer is None:
-            self._timer = self._loop.call_later(LONGEST_S, self.read)
+            self._timer = self._loop.call_later(self._longest_s, self.read)
 
     def leave(self, sock: socket.socket) -> None:
         """Read it no more; called before it is closed. Harmless twice."""
@@ -78,12 +83,12 @@ class Inbox:
         if box is not None:
             if not box.at_once_until:
                 self._loop.add_reader(sock, self._take, box)
-                self._loop.call_later(AT_ONCE_S, self._calm, box)
-            box.at_once_until = self._loop.time() + AT_ONCE_S
+                self._loop.call_later(self._at_once_s, self._calm, box)
+            box.at_once_until = self._loop.time() + self._at_once_s
 
     def read(self) -> None:
         """Hand over all that has come."""
-        for _ in range(MOST_AT_A_TIME):
+        for _ in range(self._most_at_a_time):
             ready = self._poll.poll(0)  # again, where one more reading of each would cost an exception each
             for fileno, _ in ready:
                 if (box := self._boxes.get(fileno)) is not None:  # one may leave because of what another one says
@@ -92,7 +97,7 @@ class Inbox:
                 break
         if self._timer is not None:  # put off by each picture, so that it wakes nobody while pictures leave
             self._timer.cancel()
-            self._timer = self._loop.call_later(LONGEST_S, self.read)
+            self._timer = self._loop.call_later(self._longest_s, self.read)
 
     def _calm(self, box: _Box) -> None:
         if self._boxes.get(box.sock.fileno()) is not box:
@@ -110,7 +115,7 @@ class Inbox:
             return
         if control:
             seconds, nanoseconds = _TIMESPEC.unpack(control[0][2])
-            self.age_s = min(max(0.0, time.time() - seconds - nanoseconds / 1e9), LONGEST_S)
+            self.age_s = min(max(0.0, time.time() - seconds - nanoseconds / 1e9), self._longest_s)
         try:
             box.receive(data, address)
         except Exception:  # noqa: BLE001  # one viewer's fault is not the others': asyncio, too, would log it and go on

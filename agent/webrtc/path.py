@@ -13,7 +13,9 @@ from agent.webrtc.inbox import Inbox
 _UDP_SEGMENT: Final = 103  # linux/udp.h; Python has no name for it
 _NO_SEGMENTATION: Final = frozenset({errno.EIO, errno.EINVAL, errno.EOPNOTSUPP, errno.EMSGSIZE})
 
-Address = tuple[str, int]
+Address = tuple[str | int, ...] | str
+"""As the socket's family has it: host and port, with two numbers more in IPv6, or the name of a local socket."""
+
 Way = Literal["gso", "single", "relay"]
 
 

@@ -32,7 +32,14 @@ def record(sender: str, viewers: int, cpu: float, **more: Any) -> dict[str, Any]
 
 def document(*records: dict[str, Any]) -> dict[str, Any]:
     machine = {"cpu": "a processor", "cores": 2, "kernel": "6", "load_before": 0.0}
-    return {"at": "2026-01-01", "machine": machine, "versions": {}, "idle": [], "records": list(records)}
+    return {
+        "at": "2026-01-01",
+        "machine": machine,
+        "versions": {},
+        "compiled": True,
+        "idle": [],
+        "records": list(records),
+    }
 
 
 def test_a_figure_is_the_median_of_its_repeats() -> None:

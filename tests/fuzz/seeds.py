@@ -6,9 +6,12 @@ Two are recordings and stay as they are: the offers of Debian's Chromium and of 
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
+from random import Random
 from typing import Final
 
+import av
 from aioice import stun
 from aiortc import rtp
 from cryptography import x509
@@ -35,6 +38,7 @@ def make() -> dict[str, dict[str, bytes]]:
         "config": {"example": (_ROOT / "systemd" / "agent.toml").read_bytes().replace(b"\n# ", b"\n#"), **_settings()},
         "csr": _requests(),
         "feedback": _feedback(),
+        "h264": _pictures(),
         "jws": _messages(),
         "rtcp": _reports(),
         "stun": _datagrams(),
@@ -135,6 +139,16 @@ def _feedback() -> dict[str, bytes]:
     said = [bytes.fromhex(line[2]) for line in map(json.loads, trace.read_text().splitlines()) if line[1] == "feedback"]
     pairs = {number: (said[number], said[number + 1]) for number in (0, 5, 20)}
     return {f"chromium-{n}": bytes([a[0], len(a)]) + a + b for n, (a, b) in pairs.items()}
+
+
+def _pictures() -> dict[str, bytes]:
+    encoder = av.CodecContext.create("libx264", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.framerate = 96, 96, "yuv420p", Fraction(30)
+    encoder.options = {"tune": "zerolatency"}
+    frames = (av.VideoFrame.from_bytes(Random(number).randbytes(96 * 96 * 4), 96, 96) for number in (1, 2))  # noqa: S311
+    keyframe, picture = (b"".join(map(bytes, encoder.encode(frame))) for frame in frames)
+    return {"keyframe": keyframe[:4000], "picture": picture[:2000], "delimited": b"\0\0\1\x09\xf0" + keyframe[:200]}
 
 
 def _datagrams() -> dict[str, bytes]:

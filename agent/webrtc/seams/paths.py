@@ -10,7 +10,7 @@ from aioice.ice import CandidatePair
 from aiortc import RTCDtlsTransport
 
 from agent.webrtc.inbox import Inbox
-from agent.webrtc.path import Path
+from agent.webrtc.path import Address, Path
 
 REMOVE_READER, ADD_READER, READ_READY = "_remove_reader", "_add_reader", "_read_ready"
 TURN_CLIENT: Final = "_TurnTransport__inner_protocol"
@@ -23,14 +23,14 @@ def nominated(transport: RTCDtlsTransport) -> Mapping[int, CandidatePair]:
     return nominated
 
 
-def relay(transport: asyncio.DatagramTransport) -> Callable[[bytes, tuple[str, int]], None]:
+def relay(transport: asyncio.DatagramTransport) -> Callable[[bytes, Address], None]:
     """Give what sends through a relay; it raises BlockingIOError when the way to the relay does not keep up.
 
     aioice would let the packets pile up in memory.
     """
     way = getattr(transport, TURN_CLIENT).transport
 
-    def sendto(data: bytes, address: tuple[str, int]) -> None:
+    def sendto(data: bytes, address: Address) -> None:
         if way.get_write_buffer_size() > _MOST_UNSENT:
             raise BlockingIOError
         transport.sendto(data, address)

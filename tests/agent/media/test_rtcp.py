@@ -58,6 +58,15 @@ def test_the_blocks_of_a_sender_report_count_as_well() -> None:
     assert list(rtcp.parse(bytes(packet))) == [Report(_OURS, 0.5, 0, 0.0)]
 
 
+@pytest.mark.parametrize("words", range(5))
+def test_a_sender_report_that_ends_within_its_first_part_has_no_blocks(words: int) -> None:
+    bare = _THEIRS.to_bytes(4, "big") + bytes(4 * words)
+
+    assert list(rtcp.parse(pack_rtcp_packet(200, 0, bare))) == []
+    with pytest.raises(MalformedRtcp, match="a report is cut short"):
+        list(rtcp.parse(pack_rtcp_packet(200, 1, bare)))
+
+
 @given(st.integers(0, 0xFFFF), st.sets(st.integers(0, 300), min_size=1, max_size=200))
 def test_a_nack_names_the_lost_packets_also_where_their_numbers_wrap(first: int, offsets: set[int]) -> None:
     lost, fci, rest = [(first + offset) & 0xFFFF for offset in sorted(offsets)], b"", sorted(offsets)

@@ -44,6 +44,7 @@ FACTS: Final = Facts(
         kernel="6.12.47+rpt-rpi-v8",
         python="3.13.5",
         camward="0.1.0",
+        hot_path="plain",
     ),
     boot=Boot(path="/boot/firmware/config.txt", auto_detect=True, overlays=(), legacy=False),
     libcamera=Libcamera(

@@ -136,7 +136,7 @@ async def test_a_viewer_whose_socket_is_full_skips_to_a_keyframe_and_the_other_m
         seen = whole(quick.watcher.media)
 
         with full_socket(tmp_path) as (sock, address):
-            path, egress._path = egress._path, Path(sock, address, lambda packet, to: None)  # type: ignore[arg-type]
+            path, egress._path = egress._path, Path(sock, address, lambda packet, to: None)
             await until(lambda: egress.counts.behind >= 2)
             egress._path = path
         arrived = len(slow.watcher.media)

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.webrtc import inbox as module
-from agent.webrtc.inbox import Inbox
+from agent.webrtc.inbox import LONGEST_S, Inbox
 from tests.kit.arrivals import until
 
 
@@ -49,7 +48,7 @@ async def test_a_datagram_says_how_long_it_waited(ours: socket.socket, viewer: s
 
     inbox.read()
 
-    assert 0.025 <= ages[0] <= module.LONGEST_S
+    assert 0.025 <= ages[0] <= LONGEST_S
     assert inbox.age_s == 0.0
     inbox.leave(ours)
 
@@ -64,11 +63,8 @@ async def test_when_no_picture_leaves_it_reads_by_itself(ours: socket.socket, vi
     inbox.leave(ours)
 
 
-async def test_who_is_in_a_hurry_is_read_at_once_for_a_while(
-    ours: socket.socket, viewer: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "LONGEST_S", 1000.0)
-    inbox, heard = Inbox(), list[bytes]()
+async def test_who_is_in_a_hurry_is_read_at_once_for_a_while(ours: socket.socket, viewer: socket.socket) -> None:
+    inbox, heard = Inbox(longest_s=1000.0), list[bytes]()
     inbox.join(ours, lambda data, address: heard.append(data))
     inbox.hurry(ours)
     inbox.hurry(ours)
@@ -79,12 +75,8 @@ async def test_who_is_in_a_hurry_is_read_at_once_for_a_while(
     inbox.leave(ours)
 
 
-async def test_the_hurry_ends_after_its_last_cause(
-    ours: socket.socket, viewer: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "LONGEST_S", 1000.0)
-    monkeypatch.setattr(module, "AT_ONCE_S", 0.1)
-    inbox, heard = Inbox(), list[bytes]()
+async def test_the_hurry_ends_after_its_last_cause(ours: socket.socket, viewer: socket.socket) -> None:
+    inbox, heard = Inbox(longest_s=1000.0, at_once_s=0.1), list[bytes]()
     inbox.join(ours, lambda data, address: heard.append(data))
     inbox.hurry(ours)
     await asyncio.sleep(0.06)
@@ -131,11 +123,8 @@ async def test_who_has_left_is_read_no_more_not_even_in_the_same_reading(
     assert inbox._timer is None
 
 
-async def test_a_flood_is_read_in_bounded_parts(
-    ours: socket.socket, viewer: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MOST_AT_A_TIME", 5)
-    inbox, heard = Inbox(), list[bytes]()
+async def test_a_flood_is_read_in_bounded_parts(ours: socket.socket, viewer: socket.socket) -> None:
+    inbox, heard = Inbox(most_at_a_time=5), list[bytes]()
     inbox.join(ours, lambda data, address: heard.append(data))
     for _ in range(8):
         viewer.send(b"x")

@@ -133,7 +133,7 @@ def test_what_a_relay_keeps_is_not_changed_by_the_next_burst() -> None:
 @pytest.mark.parametrize("way", ["gso", "single"])
 def test_a_socket_that_is_full_says_so(tmp_path: File, count: int, way: Way) -> None:
     with full_socket(tmp_path) as (camera, address):
-        path = Path(camera, address, _no_relay)  # type: ignore[arg-type]
+        path = Path(camera, address, _no_relay)
         path.way = way
 
         with pytest.raises(BlockingIOError):
