@@ -142,13 +142,12 @@ def _golomb(unit: bytes, begin: int, count: int) -> list[int]:
     """Read `count` unsigned Exp-Golomb numbers from byte `begin` on (H.264 9.1)."""
     # Sixteen bytes hold any two of them; emulation prevention (7.4.1.1) is undone first.
     head = unit[: begin + 16].replace(b"\x00\x00\x03", b"\x00\x00")[begin:]
-    bits = "".join(f"{byte:08b}" for byte in head)
-    numbers, at = [], 0
+    bits, left = int.from_bytes(head, "big"), 8 * len(head)
+    numbers = []
     for _ in range(count):
-        one = bits.find("1", at)
-        end = 2 * one - at + 1
-        if one < 0 or end > len(bits):
+        left -= 2 * (left - bits.bit_length()) + 1  # as many zeros as bits that follow the first one
+        if left < 0:
             raise MalformedH264("a NAL unit is cut off in its header")
-        numbers.append(int(bits[one:end], 2) - 1)
-        at = end
+        numbers.append((bits >> left) - 1)
+        bits &= (1 << left) - 1
     return numbers
