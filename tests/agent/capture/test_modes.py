@@ -88,6 +88,35 @@ def test_a_large_picture_at_a_slide_shows_rate_is_not_taken_before_a_smaller_one
     assert (chosen.width, chosen.fps) == (1280, 30)
 
 
+@pytest.mark.parametrize(
+    ("camera", "wanted", "why"),
+    [
+        (
+            "c920",
+            (1280, 720, 30),
+            "MJPG 1280x720 at 30 fps, because raw reaches 10 fps; its own H.264 began with no keyframe",
+        ),
+        (
+            "c920",
+            (640, 480, 30),
+            "YUYV 640x480 at 30 fps, raw, which needs no decoding; its own H.264 began with no keyframe",
+        ),
+    ],
+)
+def test_h264_that_began_with_no_keyframe_goes_last(camera: str, wanted: tuple[int, int, int], why: str) -> None:
+    chosen = choose(recorded(camera, *wanted[:2]), *wanted, h264_last=True)
+
+    assert chosen is not None
+    assert chosen.why == why
+
+
+def test_h264_that_began_with_no_keyframe_is_taken_where_there_is_nothing_else() -> None:
+    chosen = choose([Mode("H264", 640, 480, (30,)), Mode("BA81", 640, 480, (30,))], 640, 480, 30, h264_last=True)
+
+    assert chosen is not None
+    assert chosen.why == "H264 640x480 at 30 fps, the camera's own H.264; it offers nothing else"
+
+
 def test_a_camera_whose_formats_mean_nothing_here_gives_no_choice() -> None:
     assert choose([], 640, 480, 30) is None
     assert choose([Mode("BA81", 640, 480, (30,)), Mode("YUYV", 641, 480, (30,))], 640, 480, 30) is None
