@@ -137,6 +137,13 @@ class V4l2:
         if not self._stopped.is_set():
             raise TemporaryCaptureError(f"{self._device}: the camera gives no more pictures; plug it in again")
 
+    def mode(self) -> modes.Chosen:
+        """Say in which mode `run` would take the camera, which asks its driver. Errors: CaptureError."""
+        try:
+            return mode(self._device, self._config, h264_last=self._device in self._keyframeless)
+        except OSError as error:
+            raise capture_error(self._device, error) from error
+
     def stop(self) -> None:
         """End `run` with the camera's next picture, or a fifth of a second later where none comes."""
         self._stopped.set()
