@@ -13,7 +13,7 @@ from cryptography import x509
 
 from protocol.messages import BYE_REASONS, Bye, Candidate
 from viewer.call import Answered, Call, Granted, IceServer, Line
-from viewer.errors import INTERRUPTED, Declined, Fault, NoPicture, NotVerified, ViewError
+from viewer.errors import INTERRUPTED, Declined, Fault, NoPicture, NotNamed, NotVerified, ViewError
 from viewer.figures import Figures
 from viewer.h264 import describe
 from viewer.media import Media
@@ -111,7 +111,6 @@ class Watch:
     async def _converse(self) -> None:
         receiver = self._media.connect()
         answered = await self._dial(receiver)
-        self.leaf = answered.leaf
         self._answered_at = self._loop.time()
         self._session_s.set_result(answered.session_s)
         self._say(f"the camera has proved who it is: certificate until {answered.leaf.not_valid_after_utc:%F}")
@@ -129,6 +128,7 @@ class Watch:
             receiver, silence_s = moved, min(2 * silence_s, _LONGEST_SILENCE_S)  # it may be the camera that is still
 
     async def _accept(self, receiver: Receiver, answered: Answered) -> None:
+        self.leaf = answered.leaf
         await receiver.accept(answered.sdp)
         for candidate in self._early:
             await receiver.add_candidate(candidate)
@@ -272,7 +272,24 @@ class Watch:
                 wait_s *= growth
 
     async def _next(self) -> Answered | Candidate | Bye | None:
-        return self._call.read(await self._transport.receive(), datetime.now(UTC))
+        message = await self._transport.receive()
+        try:
+            return self._call.read(message, datetime.now(UTC))
+        except NotNamed:
+            if self._regrant is None:
+                raise
+            await self._ask_fleet(self._regrant)
+            return self._call.read(message, datetime.now(UTC))
+
+    async def _ask_fleet(self, regrant: Callable[[], Awaitable[Granted]]) -> None:
+        """Hear from the fleet which certificates the camera may use by now, as before the call. Errors: Fault."""
+        try:
+            async with asyncio.timeout(_GRANT_S):
+                self._take_grant(await regrant())
+        except (ViewError, TimeoutError) as error:
+            raise Fault(
+                "unreachable", "The fleet does not say whether the camera's certificate was renewed."
+            ) from error
 
     async def _renew(self) -> None:
         session_s = await self._session_s
@@ -283,7 +300,7 @@ class Watch:
             await asyncio.sleep(max(_RENEW_S, (ends_at - self._loop.time()) * _RENEW_AT))
             try:
                 granted = await self._regrant()
-                self._take_servers(granted)
+                self._take_grant(granted)
                 renewal, renewed_at = self._call.renew(granted), self._loop.time()
                 self._refused.clear()
                 await self._pass_on(renewal)
@@ -304,8 +321,9 @@ class Watch:
             await self._anew()
             await self._transport.send(renewal)
 
-    def _take_servers(self, granted: Granted) -> None:
+    def _take_grant(self, granted: Granted) -> None:
         self._media.servers, self._granted_at = granted.ice_servers, self._loop.time()
+        self._call.know(granted)
 
     async def _fresh_servers(self) -> None:
         """Ask for a relay's credential that has not ended yet; without an answer soon the old ones have to do."""
@@ -314,7 +332,7 @@ class Watch:
             return
         with contextlib.suppress(ViewError, TimeoutError):
             async with asyncio.timeout(_GRANT_S):
-                self._take_servers(await self._regrant())
+                self._take_grant(await self._regrant())
 
     async def _anew(self) -> None:
         """Have another line to the camera, from wherever this machine is by now. Errors: ViewError."""

@@ -489,6 +489,64 @@ async def test_a_camera_whose_certificate_was_renewed_is_known_again_from_the_ne
     assert wire.said.count("answer") >= 2
 
 
+async def test_a_camera_whose_certificate_was_renewed_is_known_again_in_the_middle_of_a_move(
+    watch: Make, wire: Wire, trust: Trust, caller: Caller
+) -> None:
+    renewed = trust.tree.leaf(Role.DEVICE, DEVICE)
+    asked = 0
+
+    async def regrant() -> Granted:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise Fault("unreachable", "not from this network yet")
+        return regranted(caller, renewed)
+
+    wire.announce()
+    watched = watch(regrant=regrant)
+    running = asyncio.create_task(watched.run())
+    while not watched.figures.frames:
+        await asyncio.sleep(0.01)
+    before = watched._media._carrying
+    wire.signer = wire.dtls = renewed
+
+    cut(watched)
+
+    async with asyncio.timeout(40):
+        while watched._media._carrying is before:
+            assert not running.done()
+            await asyncio.sleep(0.01)
+    assert watched.leaf == renewed.chain[0]
+    assert asked >= 2
+    assert wire.renewals == 0
+    watched.stop()
+    assert await running == "interrupted"
+
+
+async def test_a_certificate_that_the_fleet_has_taken_back_answers_no_move(
+    watch: Make, wire: Wire, trust: Trust, caller: Caller
+) -> None:
+    asked = 0
+
+    async def regrant() -> Granted:
+        nonlocal asked
+        asked += 1
+        return regranted(caller, trust.device)
+
+    wire.announce()
+    watched = watch(regrant=regrant)
+    running = asyncio.create_task(watched.run())
+    while not watched.figures.frames:
+        await asyncio.sleep(0.01)
+    wire.signer = wire.dtls = trust.tree.leaf(Role.DEVICE, DEVICE)
+    cut(watched)
+
+    with pytest.raises(NotVerified) as end:
+        await running
+    assert end.value.reason == "untrusted-answer"
+    assert asked == 1
+
+
 async def test_an_answer_to_a_move_that_is_not_the_cameras_ends_it(watch: Make, wire: Wire, trust: Trust) -> None:
     wire.announce()
     watched = watch()

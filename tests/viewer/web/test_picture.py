@@ -229,6 +229,30 @@ async def test_a_camera_whose_certificate_was_renewed_is_known_again_from_the_ne
     await world.decodes_more()
 
 
+async def test_a_camera_whose_certificate_was_renewed_is_known_again_in_the_middle_of_a_move(world):
+    await world.sign_in()
+    await world.see(world.porch)
+    world.porch.key, world.porch.certificate = world.porch.dtls = world.porch.new_certificate()
+    world.fleet.described[world.porch.id] = world.porch.described()
+    await world.porch.vanish()
+    async with asyncio.timeout(20), world.porch.heard:
+        await world.porch.heard.wait_for(lambda: bool(world.porch.moves))
+    await expect(world.page.locator("#state")).to_have_text("Live", timeout=20_000)
+    await world.decodes_more()
+    assert len(world.porch.offers) == 1
+    assert world.porch.renewals == []
+
+
+async def test_a_certificate_that_the_fleet_does_not_know_answers_no_move(world):
+    await world.sign_in()
+    await world.see(world.porch)
+    world.porch.key, world.porch.certificate = world.porch.dtls = world.porch.new_certificate()
+    await world.porch.vanish()
+    await world.message("untrusted-answer", timeout_ms=20_000)
+    await world.shows_nothing()
+    assert len(world.fleet.viewer_keys) == 2  # of the call, and one more to ask for
+
+
 async def test_a_move_that_fails_by_itself_ends_no_session_and_another_follows(world):
     await world.page.add_init_script("""
         let made = 0;
