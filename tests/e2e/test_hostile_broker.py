@@ -274,7 +274,7 @@ async def test_forged_byes_end_neither_side(scene: Scene) -> None:
 async def test_a_broker_that_drops_every_answer_can_do_no_more_than_that(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("viewer.watch.ANSWER_S", 2.0)
+    monkeypatch.setattr("viewer.conversation.ANSWER_S", 2.0)
     scene.hostile.tamper = only(APP, lambda payload: [])
     with pytest.raises(NoPicture):
         await scene.watch()
@@ -377,7 +377,7 @@ async def test_an_answer_with_any_byte_or_member_changed_is_not_believed(scene: 
     async with scene.watching(seconds=None) as (watch, _):
         await until(lambda: any(topic.endswith(APP) for topic, _ in scene.hostile.heard))
         answer = last(scene.hostile.heard, APP).decode()
-        call, believed = watch._call, []
+        call, believed = watch._conversation._call, []
         for variant in (*members_flipped(answer), *bytes_flipped(answer)):
             with contextlib.suppress(NotVerified):
                 believed.append(call.read(variant, datetime.now(UTC)))
