@@ -14,6 +14,7 @@ from tests.kit.caller import Caller
 from tests.viewer.conftest import DEVICE, Trust, Wire, granted
 from tests.viewer.test_record import probe
 from tests.viewer.watched import Make, cut, regranted
+from viewer import watch as watching
 from viewer.call import Granted, IceServer
 from viewer.errors import Declined, Fault, NotVerified
 
@@ -83,9 +84,10 @@ async def test_a_viewer_whose_session_ended_while_it_was_away_is_told_so(watch: 
 
 
 async def test_a_camera_whose_certificate_was_renewed_is_known_again_from_the_next_grant_on(
-    watch: Make, wire: Wire, trust: Trust, caller: Caller
+    watch: Make, wire: Wire, trust: Trust, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wire.gate._longest_s = 3
+    wire.gate._longest_s = 8
+    monkeypatch.setattr(watching, "_RENEW_AT", 1 / 4)
     renewed = trust.tree.leaf(Role.DEVICE, DEVICE)
     told = asyncio.Event()
 
