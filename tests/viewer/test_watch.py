@@ -44,7 +44,7 @@ async def test_a_viewer_who_leaves_sets_its_session_free(watch: Make, wire: Wire
 
     await watch(seconds=0.2).run()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await ended.wait()
     assert len(wire.sessions) == 0
 
