@@ -19,7 +19,7 @@ from protocol.certificates import Identity, thumbprint
 from protocol.errors import Malformed, ProtocolError, Untrusted
 from protocol.messages import Answer, Bye, Candidate, Move, Offer, Renew, Status, kind_of
 from protocol.names import Role
-from viewer.errors import NotVerified
+from viewer.errors import NotNamed, NotVerified
 
 _DIGESTS: Final = {"sha-256": hashes.SHA256(), "sha-384": hashes.SHA384(), "sha-512": hashes.SHA512()}
 _KINDS: Final = {jws.typ_of(kind): kind for kind in ("status", "answer", "candidate", "bye")}
@@ -125,9 +125,12 @@ class Call:
         """Sign the end of the call; None before there is one."""
         return self._signed(Bye(sid=self._sid, seq=self._next(), reason="left")) if self._sid else None
 
-    def renew(self, granted: Granted) -> str:
-        """Sign that the session goes on under a fresh grant; a `move` is answered under what that names from now on."""
+    def know(self, granted: Granted) -> None:
+        """Believe from now on the certificates that a fresh grant names: the device's may have been renewed."""
         self._granted = granted
+
+    def renew(self, granted: Granted) -> str:
+        """Sign that the session goes on under a fresh grant."""
         return self._signed(Renew(sid=self._sid, seq=self._next(), grant=granted.token))
 
     def move(self, sdp: str) -> str:
@@ -139,8 +142,9 @@ class Call:
     def read(self, message: str | bytes, now: datetime) -> Answered | Candidate | Bye | None:
         """Take one message in; None for a status, and for whatever is not of this call.
 
-        Errors: NotVerified for a status or an answer that is not the device's. A candidate or bye that is not is
-        passed over: whoever can forge it can also hold back all the others.
+        Errors: NotVerified for a status or an answer that is not the device's; NotNamed for the answer to a move that
+        only lacks the fleet's word: it may be read once more after `know`. A candidate or bye that is not the device's
+        is passed over: whoever can forge it can also hold back all the others.
         """
         try:
             said = jws.peek(message)
@@ -170,7 +174,6 @@ class Call:
     def _answer(self, said: jws.Unverified, now: datetime) -> Answered | None:
         try:
             identity = self._speaker(said, "answer", now)
-            self._known(identity)
             answer = Answer.parse(said.payload)
             self._same_device(answer.device)
             if answer.offer_sha256 != self._offer_sha256:
@@ -179,6 +182,10 @@ class Call:
                 raise Untrusted("the answer is to another offer")
         except ProtocolError as error:
             raise NotVerified("untrusted-answer") from error
+        try:
+            self._known(identity)
+        except Untrusted as error:
+            raise (NotNamed if self._moved else NotVerified)("untrusted-answer") from error
         if not _names_only(answer.sdp, identity.leaf):
             raise NotVerified("wrong-fingerprint")
         self._answered = True

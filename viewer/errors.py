@@ -5,6 +5,7 @@ ViewError
 ├── Usage          2   what was asked for cannot be done so
 ├── Declined       3   the camera or the fleet says no
 ├── NotVerified    4   somebody who speaks for the camera or the fleet cannot prove it
+│   └── NotNamed       or the camera's certificate is newer than what the fleet has told
 └── NoPicture      5   the camera is offline, or no picture came in time
 """
 
@@ -91,6 +92,10 @@ class NotVerified(ViewError):
     """A signature, a chain or a fingerprint is not what it must be."""
 
     exit_code = 4
+
+
+class NotNamed(NotVerified):
+    """The camera's chain verifies, and the last grant does not name its certificate."""
 
 
 class NoPicture(ViewError):

@@ -3,45 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
 
-from protocol.messages import BYE_REASONS, Bye, Candidate
+from protocol.messages import BYE_REASONS
 from viewer.call import Answered, Call, Granted, IceServer, Line
-from viewer.errors import INTERRUPTED, Declined, Fault, NoPicture, NotVerified, ViewError
+from viewer.conversation import Conversation
+from viewer.errors import INTERRUPTED, Declined, NoPicture, NotVerified, ViewError
 from viewer.figures import Figures
 from viewer.h264 import describe
 from viewer.media import Media
+from viewer.permission import Permission
 from viewer.reassembly import CLOCK_HZ, Unit
-from viewer.receive import MOST_CANDIDATES, Receiver
+from viewer.receive import Receiver
 from viewer.record import Recorder
 
-STATUS_S: Final = 10.0
-ANSWER_S: Final = 15.0
 PICTURE_S: Final = 20.0  # from the answer to the first picture: a sleeping camera has to wake up
 STALL_S: Final = 20.0  # a device keeps the session of a viewer that vanished for a few seconds more
 SILENCE_S: Final = 1.6  # without a packet, and the session moves: reports come every 1.5 s, also without pictures
-_REPEAT_S: Final = 0.5  # an offer that is lost, or comes while a camera is flooded, is sent again; the wait doubles
+_AGAIN_S: Final = 0.5  # from a move that came to nothing to the next
 _LONGEST_SILENCE_S: Final = 8.0  # where moving brings no picture, each time twice as long is waited
 _STEADY_S: Final = 2.0  # a picture that stood for so long has earned the shortest wait again
 _LOOK_S: Final = 0.1
 _GATHER_S: Final = 6.0  # for this machine's addresses: a STUN server that says nothing is asked for 5 s
 _MOVE_S: Final = 2.0  # for the answer to a move; then another is made, from wherever this machine is by then
 _TAKE_OVER_S: Final = 4.0  # from that answer to the first packet
-_FRESH_S: Final = 5.0  # for another challenge, after one was stale
 _LAST_WORD_S: Final = 1.0  # a bye may be a little later than the end of the connection that it explains
-_LEAVE_S: Final = 2.0
 _RENEW_AT: Final = 2 / 3  # of a session's life; a try that fails is followed by another at 2/3 of what is left
 _RENEW_S: Final = 1.0  # not more often than that
-CREDENTIAL_S: Final = 60.0  # a fleet may let a relay's credential end so soon
-_GRANT_S: Final = 1.0  # for a fresh one, while the session moves
-_REFUSED_S: Final = 1.0  # within which whoever relays says so where a renewal is not passed on
-_ANEW_S: Final = 5.0  # for the way to the camera to stand anew
 
 
 class Watch:
@@ -53,7 +45,7 @@ class Watch:
     def __init__(
         self,
         call: Call,
-        transport: Line,
+        line: Line,
         *,
         ice_servers: tuple[IceServer, ...],
         seconds: float | None,
@@ -64,22 +56,17 @@ class Watch:
         loop = asyncio.get_running_loop()
         self.leaf: x509.Certificate | None = None  # the device's, once it is verified
         self.figures = Figures(loop.time())
-        self._call = call
-        self._transport = transport
         self._most_ticks = None if seconds is None else seconds * CLOCK_HZ
         self._say = say
-        self._regrant = regrant
-        self._granted_at = loop.time()
         self._session_s: asyncio.Future[int] = loop.create_future()
         self._loop = loop
         self._media = Media(ice_servers, on_unit=self._picture, on_end=self._lost)
+        self._permission = Permission(call, self._media, regrant)
+        self._conversation = Conversation(call, line, self._permission, say=say)
         self._recorder = None if record is None else Recorder(record)
-        self._early: list[Candidate] = []  # those that came before the answer
         self._first_ticks: int | None = None
         self._answered_at: float | None = None
         self._moving = False  # to another connection
-        self._replaced = asyncio.Event()  # the present line to the camera, by another one
-        self._refused = asyncio.Event()  # whoever relays did not pass something on
         self._over: asyncio.Future[str] = loop.create_future()
 
     @property
@@ -110,8 +97,7 @@ class Watch:
 
     async def _converse(self) -> None:
         receiver = self._media.connect()
-        answered = await self._dial(receiver)
-        self.leaf = answered.leaf
+        answered = await self._conversation.dial(receiver.offer)
         self._answered_at = self._loop.time()
         self._session_s.set_result(answered.session_s)
         self._say(f"the camera has proved who it is: certificate until {answered.leaf.not_valid_after_utc:%F}")
@@ -124,13 +110,14 @@ class Watch:
             while True:
                 if (moved := await self._move()) is not None:
                     break
-                await asyncio.sleep(_REPEAT_S)
+                await asyncio.sleep(_AGAIN_S)
             self._moving = False
             receiver, silence_s = moved, min(2 * silence_s, _LONGEST_SILENCE_S)  # it may be the camera that is still
 
     async def _accept(self, receiver: Receiver, answered: Answered) -> None:
+        self.leaf = answered.leaf
         await receiver.accept(answered.sdp)
-        for candidate in self._early:
+        for candidate in self._conversation.early:
             await receiver.add_candidate(candidate)
 
     async def _silence(self, silence_s: float) -> None:
@@ -147,7 +134,7 @@ class Watch:
 
     async def _listen_during(self, receiver: Receiver, other: Coroutine[Any, Any, object]) -> None:
         """Take in what the camera says, until the other is done. Errors: ViewError."""
-        tasks = [self._loop.create_task(part, name="listen") for part in (other, self._listen(receiver))]
+        tasks = [self._loop.create_task(part, name="listen") for part in (other, self._conversation.listen(receiver))]
         try:
             while not tasks[0].done():
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -159,41 +146,16 @@ class Watch:
                 task.cancel()
             await asyncio.wait(tasks)
 
-    async def _listen(self, receiver: Receiver) -> None:
-        while True:
-            replaced = self._replaced
-            try:
-                said = await self._next()
-            except NotVerified:
-                raise
-            except (Declined, NoPicture) as refusal:  # of whoever relays: the camera itself says bye
-                if refusal.reason == "revoked":
-                    raise
-                self._refused.set()
-                self._say(f"{refusal} The picture goes on.")
-            except ViewError as error:
-                if not replaced.is_set():
-                    self._say(f"{error} The picture goes on without it.")  # it comes from the camera itself
-                await replaced.wait()
-            else:
-                await self._take(receiver, said)
-
-    async def _take(self, receiver: Receiver, said: Answered | Candidate | Bye | None) -> None:
-        if isinstance(said, Bye):
-            raise Declined(said.reason)
-        if isinstance(said, Candidate):
-            await receiver.add_candidate(said)
-
     async def _move(self) -> Receiver | None:
         """Try to go on over another connection; gives it if packets come. Errors: Declined, NotVerified."""
         try:
-            await self._anew()
-            await self._fresh_servers()
+            await self._conversation.anew()
+            await self._permission.servers()
             receiver = self._media.connect()
             async with asyncio.timeout(_GATHER_S):
                 sdp = await receiver.offer()
             async with asyncio.timeout(_MOVE_S) as limit:
-                said = await self._ask(self._call.move(sdp), growth=1)
+                said = await self._conversation.move(sdp)
                 if isinstance(said, Answered):
                     limit.reschedule(self._loop.time() + _TAKE_OVER_S)
                     await self._accept(receiver, said)
@@ -210,121 +172,20 @@ class Watch:
             raise Declined(said.reason)
         return None
 
-    async def _dial(self, receiver: Receiver) -> Answered:
-        """Call, and once more where the challenge was stale. Errors: ViewError."""
-        await self._challenge(STATUS_S)
-        self._find_camera()
-        sdp = await receiver.offer()
-        said = await self._ask(self._call.offer(sdp))
-        if isinstance(said, Bye) and said.reason == "expired":
-            await self._challenge(_FRESH_S)
-            said = await self._ask(self._call.offer(sdp))
-        if isinstance(said, Bye):
-            raise Declined(said.reason)
-        return said
-
-    def _find_camera(self) -> None:
-        """Look for the camera that is wanted before anybody is called. Errors: Declined."""
-        assert self._call.status is not None  # noqa: S101  # there is a challenge
-        there, wanted = self._call.status.cameras, self._call.camera
-        if wanted and wanted not in there:
-            names = f"it has {', '.join(there)}" if there else "it has one, without a name"
-            raise Declined("no-camera", f"This device has no camera of the name {wanted}: {names}.")
-        if not wanted and there and self._answered_at is None:
-            self._say(f"this device has the cameras {', '.join(there)}: shown is the first (--camera NAME)")
-
-    async def _challenge(self, within_s: float) -> None:
-        """Wait for a status whose challenge was not offered yet."""
-        try:
-            async with asyncio.timeout(within_s):
-                while (status := self._call.status) is None or (
-                    status.presence == "online" and status.challenge == self._call.challenge
-                ):
-                    await self._next()
-        except TimeoutError as error:
-            raise (NoPicture("no-status") if self._call.status is None else Declined("expired")) from error
-        if status.presence != "online":
-            raise NoPicture("offline")
-
-    async def _ask(self, offer: str, *, growth: int = 2) -> Answered | Bye:
-        self._early.clear()
-        await self._transport.send(offer)
-        repeating = self._loop.create_task(self._repeat(offer, growth), name="offer")
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                while not isinstance(said := await self._next(), Answered | Bye):
-                    if isinstance(said, Candidate) and len(self._early) < MOST_CANDIDATES:
-                        self._early.append(said)
-        except TimeoutError as error:
-            raise NoPicture("no-answer") from error
-        finally:
-            repeating.cancel()
-            await asyncio.wait([repeating])
-        return said
-
-    async def _repeat(self, offer: str, growth: int) -> None:
-        """Send an offer until it is answered: a camera takes each only once. The wait grows each time."""
-        wait_s = _REPEAT_S
-        with contextlib.suppress(ViewError):  # whoever waits for the answer hears of it too
-            while True:
-                await asyncio.sleep(wait_s)
-                await self._transport.send(offer)
-                wait_s *= growth
-
-    async def _next(self) -> Answered | Candidate | Bye | None:
-        return self._call.read(await self._transport.receive(), datetime.now(UTC))
-
     async def _renew(self) -> None:
         session_s = await self._session_s
-        if self._regrant is None:
+        if not self._permission.renewable:
             return
         ends_at = self._loop.time() + session_s
         while True:
             await asyncio.sleep(max(_RENEW_S, (ends_at - self._loop.time()) * _RENEW_AT))
             try:
-                granted = await self._regrant()
-                self._take_servers(granted)
-                renewal, renewed_at = self._call.renew(granted), self._loop.time()
-                self._refused.clear()
-                await self._pass_on(renewal)
+                granted = await self._permission.fresh()
+                renewed_at = self._loop.time()
+                if await self._conversation.renew(granted):
+                    ends_at = renewed_at + session_s
             except ViewError as error:
                 self._say(f"The permission was not renewed yet: {error}")
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_REFUSED_S):
-                    await self._refused.wait()
-                    continue
-            ends_at = renewed_at + session_s
-
-    async def _pass_on(self, renewal: str) -> None:
-        """Send, and once more over another line where this one broke meanwhile. Errors: ViewError."""
-        try:
-            await self._transport.send(renewal)
-        except ViewError:
-            await self._anew()
-            await self._transport.send(renewal)
-
-    def _take_servers(self, granted: Granted) -> None:
-        self._media.servers, self._granted_at = granted.ice_servers, self._loop.time()
-
-    async def _fresh_servers(self) -> None:
-        """Ask for a relay's credential that has not ended yet; without an answer soon the old ones have to do."""
-        ends = any(server.credential for server in self._media.servers)
-        if self._regrant is None or not ends or self._loop.time() - self._granted_at <= CREDENTIAL_S:
-            return
-        with contextlib.suppress(ViewError, TimeoutError):
-            async with asyncio.timeout(_GRANT_S):
-                self._take_servers(await self._regrant())
-
-    async def _anew(self) -> None:
-        """Have another line to the camera, from wherever this machine is by now. Errors: ViewError."""
-        try:
-            async with asyncio.timeout(_ANEW_S):
-                await self._transport.anew()
-        except TimeoutError as error:
-            raise Fault("unreachable", "There is no way to the camera from here.") from error
-        self._replaced.set()
-        self._replaced = asyncio.Event()
 
     async def _look(self) -> None:
         """Once a second: a line for people, and whether there is still a picture."""
@@ -379,10 +240,7 @@ class Watch:
 
     async def _leave(self) -> None:
         try:
-            if (bye := self._call.bye()) is not None:
-                with contextlib.suppress(ViewError, TimeoutError):
-                    async with asyncio.timeout(_LEAVE_S):
-                        await self._transport.send(bye)
+            await self._conversation.leave()
             await self._media.close()
         finally:
             if self._recorder is not None:

@@ -58,25 +58,30 @@ def nearest(least: float, most: float, step: float, wanted: float) -> float:
     return least + round((inside - least) / step) * step if step else inside
 
 
-def choose(modes: Iterable[Mode], width: int, height: int, fps: float) -> Chosen | None:
+def choose(modes: Iterable[Mode], width: int, height: int, fps: float, *, h264_last: bool = False) -> Chosen | None:
     """Choose among what a camera offers; None where nothing of it can be used.
 
     At least half the wanted rate goes before all, or the largest picture of a slow camera would be a slide show; then
     the nearest size and shape, then the nearest rate. What is equal so far is decided by cost: the camera's own H.264,
-    else raw pictures, else MJPEG, which has to be decoded first.
+    else raw pictures, else MJPEG, which has to be decoded first. With `h264_last`, for a camera whose H.264 began
+    with no keyframe, anything else goes before that.
     """
     usable = [mode for mode in modes if mode.fourcc in _COSTS and (mode.fourcc == "H264" or _even(mode))]
     if not usable:
         return None
 
-    def misses(mode: Mode) -> tuple[bool, float, float, int]:
+    def misses(mode: Mode) -> tuple[bool, bool, float, float, int]:
         rate = _rate(mode, fps)
         shape = abs(mode.width * height / (mode.height * width) - 1)
         size = abs(mode.width - width) / width + abs(mode.height - height) / height
-        return rate < fps / 2, size + shape, _rate_miss(rate, fps), _COSTS.index(mode.fourcc)
+        last = h264_last and mode.fourcc == "H264"
+        return last, rate < fps / 2, size + shape, _rate_miss(rate, fps), _COSTS.index(mode.fourcc)
 
     best = min(usable, key=misses)
-    return Chosen(best.fourcc, best.width, best.height, _rate(best, fps), _why(best, usable, width, height, fps))
+    why = _why(best, usable, width, height, fps)
+    if h264_last:
+        why += "; it offers nothing else" if best.fourcc == "H264" else "; its own H.264 began with no keyframe"
+    return Chosen(best.fourcc, best.width, best.height, _rate(best, fps), why)
 
 
 def _even(mode: Mode) -> bool:

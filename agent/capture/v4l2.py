@@ -39,16 +39,21 @@ _TEMPORARY = {
     errno.EBUSY: "another program uses the camera; `fuser -v` on it says which",
     errno.ENOSPC: "its USB bus has no room for so many pictures; give it one of its own, or set a smaller camera.width",
 }
-
+_FRUITLESS = "of the camera's pictures none can be shown; plug it in again"
 
 SILENT_S = 5.0
 """A camera that gives no picture for so long is given up: some take two seconds to the first one, none so many."""
-
 
 FRUITLESS_S = 8.0
 """So long pictures may come of which nothing can be shown: all cut short, or H.264 that begins with no keyframe.
 
 Less than what the watchdog grants a camera that streams.
+"""
+
+KEYFRAME_S = 20.0
+"""So long the H.264 of a camera that offers nothing else may begin with no keyframe, as in rtsp.py.
+
+Less than what the watchdog grants a camera that starts.
 """
 
 
@@ -65,20 +70,26 @@ class Pictures(Protocol):
         """Set one of the camera's controls. Errors: OSError."""
 
 
-def open_camera(device: Path, config: CameraConfig) -> AbstractContextManager[Pictures]:
-    """Open a camera in the mode that costs least. Errors: OSError, PermanentCaptureError."""
+def mode(device: Path, config: CameraConfig, *, h264_last: bool = False) -> modes.Chosen:
+    """Say in which mode a camera is taken, which asks its driver. Errors: OSError, PermanentCaptureError."""
     offered = devices.modes(device, config.width, config.height, config.fps)
-    chosen = modes.choose(offered, config.width, config.height, config.fps)
+    chosen = modes.choose(offered, config.width, config.height, config.fps, h264_last=h264_last)
     if chosen is None:
         names = ", ".join(sorted({mode.fourcc for mode in offered})) or "nothing"
         raise PermanentCaptureError(f"{device}: the camera offers {names}, none of which is understood here")
-    return reading(device, chosen)
+    return chosen
+
+
+def open_camera(device: Path, config: CameraConfig, h264_last: bool) -> AbstractContextManager[Pictures]:
+    """Open a camera in the mode that costs least. Errors: OSError, PermanentCaptureError."""
+    return reading(device, mode(device, config, h264_last=h264_last))
 
 
 class V4l2:
     """A Source of a V4L2 camera. Its H.264 goes out as it is; MJPEG and raw pictures are encoded here.
 
-    A camera's own H.264 has a keyframe and a bitrate on request only if its driver has those controls.
+    A camera's own H.264 has a keyframe and a bitrate on request only if its driver has those controls. One that began
+    with no keyframe is kept in mind in `keyframeless`: the next run takes what else the camera offers.
     `open_pictures` is where the pictures come from; tests put a file there.
     """
 
@@ -87,7 +98,8 @@ class V4l2:
         config: CameraConfig,
         device: Path,
         *,
-        open_pictures: Callable[[Path, CameraConfig], AbstractContextManager[Pictures]] = open_camera,
+        keyframeless: set[Path] | None = None,
+        open_pictures: Callable[[Path, CameraConfig, bool], AbstractContextManager[Pictures]] = open_camera,
         silent_s: float = SILENT_S,
     ) -> None:
         # Viewers are told this: a name below /dev/v4l/by-id has the camera's serial number in it.
@@ -95,6 +107,7 @@ class V4l2:
         self.name = f"v4l2 {self._node} {config.width}x{config.height} at {config.fps} fps"
         self._config = config
         self._device = device
+        self._keyframeless = set() if keyframeless is None else keyframeless
         self._open_pictures = open_pictures
         self._silent_s = silent_s
         self._stopped = threading.Event()
@@ -109,7 +122,7 @@ class V4l2:
         if self._stopped.is_set():
             return
         try:
-            with self._open_pictures(self._device, self._config) as camera:
+            with self._open_pictures(self._device, self._config, self._device in self._keyframeless) as camera:
                 chosen = camera.chosen
                 self.name = f"v4l2 {self._node} {chosen.width}x{chosen.height} at {chosen.fps:.4g} fps"
                 log.info("%s: %s", self._device, chosen.why)
@@ -123,6 +136,13 @@ class V4l2:
             raise TemporaryCaptureError(f"{self._device}: the camera's H.264 is damaged ({error})") from error
         if not self._stopped.is_set():
             raise TemporaryCaptureError(f"{self._device}: the camera gives no more pictures; plug it in again")
+
+    def mode(self) -> modes.Chosen:
+        """Say in which mode `run` would take the camera, which asks its driver. Errors: CaptureError."""
+        try:
+            return mode(self._device, self._config, h264_last=self._device in self._keyframeless)
+        except OSError as error:
+            raise capture_error(self._device, error) from error
 
     def stop(self) -> None:
         """End `run` with the camera's next picture, or a fifth of a second later where none comes."""
@@ -167,13 +187,23 @@ class V4l2:
 
     def _fruitful(self, camera: Pictures) -> Iterator[Taken]:
         """Give each picture, as long as some of them can be shown."""
+        h264 = modes.kind_of(camera.chosen.fourcc) == "h264"
+        within_s = KEYFRAME_S if h264 and self._device in self._keyframeless else FRUITLESS_S
         self._shown_at = time.monotonic()
         for taken in camera.pictures(self._stopped.is_set, self._silent_s):
             yield taken
-            if time.monotonic() - self._shown_at > FRUITLESS_S:
-                raise TemporaryCaptureError(
-                    f"{self._device}: of the camera's pictures none can be shown; plug it in again"
-                )
+            if time.monotonic() - self._shown_at > within_s:
+                raise TemporaryCaptureError(f"{self._device}: {self._fruitless(within_s) if h264 else _FRUITLESS}")
+
+    def _fruitless(self, within_s: float) -> str:
+        """Keep in mind that the camera's H.264 led to nothing, and say so."""
+        then = (
+            "it offers nothing else"
+            if self._device in self._keyframeless
+            else "what else it offers goes first from now on"
+        )
+        self._keyframeless.add(self._device)
+        return f"the camera's own H.264 began with no keyframe for {within_s:g} s; {then}"
 
     def _set_controls(self, camera: Pictures) -> None:
         wanted = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from agent.capture.modes import Chosen
+
 SCHEMA: Final = 1
 """Rises when a field of the JSON goes or changes its meaning; a new field does not raise it."""
 
@@ -182,6 +184,7 @@ class Choice:
     source: str | None  # as the agent names it; None where there is none
     why: str
     real: bool  # neither the test pattern nor a file
+    mode: str | None  # of a V4L2 camera: format, size and rate, and why those; None where its driver does not say
     encoder: str | None
     encoder_kind: EncoderKind | None
     encoder_why: str
@@ -206,10 +209,15 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What the agent's own choice gave: the name of a source and why, or no name and its error."""
+    """What the agent's own choice gave: the name of a source and why, or no name and its error.
+
+    Of a V4L2 camera also the mode that it would be taken in, or no mode and the problem.
+    """
 
     source: str | None
     why: str
+    mode: Chosen | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

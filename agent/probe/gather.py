@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from agent.capture.choose import Choice as AgentsChoice
 from agent.capture.source import CaptureError
+from agent.capture.v4l2 import V4l2
 from agent.config import CameraConfig, Config, ConfigError, NetworkConfig, PanelConfig
 from agent.config_file import load
 from agent.probe import judge, libcamera
@@ -62,7 +63,12 @@ def taken(config: CameraConfig) -> Taken:
         source, why = AgentsChoice(config)()
     except CaptureError as error:
         return Taken(source=None, why=str(error))
-    return Taken(source=source.name, why=why)
+    if not isinstance(source, V4l2):
+        return Taken(source=source.name, why=why)
+    try:
+        return Taken(source=source.name, why=why, mode=source.mode())
+    except CaptureError as error:
+        return Taken(source=source.name, why=why, problem=str(error))
 
 
 def _load(path: Path) -> tuple[Config | None, str | None]:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from agent.probe.facts import Choice, EncoderKind, Facts, Taken, VideoNode
+from agent.capture.modes import kind_of
+from agent.probe.facts import Choice, EncoderKind, Facts, Taken
 
 _NOT_REAL: Final = {"pattern", "clip"}
 _HARDWARE: Final = ("h264_v4l2m2m", "h264_rkmpp")
@@ -24,14 +25,18 @@ _INSTALL: Final = (
 def choice(facts: Facts, taken: Taken) -> Choice:
     """Say what the agent takes, and what will encode it."""
     if taken.source is None:
-        return Choice(source=None, why=taken.why, real=False, encoder=None, encoder_kind=None, encoder_why="")
+        return _nothing(taken.why)
     if facts.configuration.problem is not None:
-        why = "the configuration cannot be used, so the agent does not start"
-        return Choice(source=None, why=why, real=False, encoder=None, encoder_kind=None, encoder_why="")
-    encoder, kind, encoder_why = _encoder(facts, taken.source)
-    real = taken.source.split()[0] not in _NOT_REAL
+        return _nothing("the configuration cannot be used, so the agent does not start")
+    encoder, kind, encoder_why = _encoder(facts, taken, taken.source.split()[0])
     return Choice(
-        source=taken.source, why=taken.why, real=real, encoder=encoder, encoder_kind=kind, encoder_why=encoder_why
+        source=taken.source,
+        why=taken.why,
+        real=taken.source.split()[0] not in _NOT_REAL,
+        mode=taken.mode.why if taken.mode else None,
+        encoder=encoder,
+        encoder_kind=kind,
+        encoder_why=encoder_why,
     )
 
 
@@ -43,6 +48,8 @@ def steps(facts: Facts, choice: Choice) -> Iterator[str]:
     if not choice.real:
         yield from _camera(facts, choice)
     else:
+        if choice.encoder_kind is None:
+            yield choice.encoder_why
         yield from _busy(facts)
     yield from _encoding(facts, choice)
     yield from _running(facts)
@@ -50,8 +57,11 @@ def steps(facts: Facts, choice: Choice) -> Iterator[str]:
         yield f"put the settings there: sudo install -D -m 644 systemd/agent.toml {configuration.path}"
 
 
-def _encoder(facts: Facts, source: str) -> tuple[str | None, EncoderKind | None, str]:
-    kind = source.split()[0]
+def _nothing(why: str) -> Choice:
+    return Choice(source=None, why=why, real=False, mode=None, encoder=None, encoder_kind=None, encoder_why="")
+
+
+def _encoder(facts: Facts, taken: Taken, kind: str) -> tuple[str | None, EncoderKind | None, str]:
     if kind in {"clip", "rtsp"}:
         return None, "camera", "its H.264 is passed on as it is"
     hardware = next((node for node in facts.video if node.role == "encoder"), None)
@@ -62,19 +72,15 @@ def _encoder(facts: Facts, source: str) -> tuple[str | None, EncoderKind | None,
             return "libx264", "software", "this board has no H.264 encoder, so the processor encodes"
         return "libx264", "software", "no /dev/video* encodes H.264, so the processor does"
     if kind == "v4l2":
-        camera = _named(facts, source)
-        if camera is not None and any(one.fourcc == "H264" for one in camera.formats):
+        if taken.mode is None:
+            return None, None, taken.problem or "its driver does not say in which format it would be taken"
+        if kind_of(taken.mode.fourcc) == "h264":
             return None, "camera", "the camera gives H.264 itself"
         for encoder in facts.encoders:
             if encoder.codec in _HARDWARE and (encoder.works or (encoder.works is None and hardware is not None)):
                 return encoder.codec, "hardware", "the board's own encoder, through FFmpeg"
         return "libx264", "software", "no hardware encoder works here, so the processor encodes"
     return "libx264", "software", "the test picture is encoded by the processor"
-
-
-def _named(facts: Facts, source: str) -> VideoNode | None:
-    named = re.search(r"\bvideo\d+", source)
-    return next((node for node in facts.video if named and node.path == f"/dev/{named[0]}"), None)
 
 
 def _camera(facts: Facts, choice: Choice) -> Iterator[str]:

@@ -173,6 +173,8 @@ def _settings(facts: Facts) -> Iterator[str]:
 def _choice(report: Report) -> Iterator[str]:
     choice = report.choice
     yield choice.why
+    if choice.mode is not None:
+        yield choice.mode
     if choice.source is not None:
         encoder = f"{choice.encoder} ({choice.encoder_kind})" if choice.encoder else "no encoder"
         yield f"{encoder}: {choice.encoder_why}"

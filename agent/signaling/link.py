@@ -1,4 +1,4 @@
-"""The MQTT connection: mTLS with the operational certificate, a will, presence, and a bounded way in and out.
+"""The MQTT connection: presence, and a bounded way in and out.
 
 It connects again for ever, with jittered backoff; MQTT 5 first, 3.1.1 where the broker has no more.
 """
@@ -9,70 +9,24 @@ import asyncio
 import contextlib
 import logging
 import random
-import socket
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiomqtt
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from agent.config import BrokerConfig
+from agent.signaling.client import QUEUED, V5, Incoming, client_of, local_address, unsupported
 from agent.tasks import end
 from protocol import topics
 from protocol.jws import MAX_MESSAGE
 
 _LOG: Final = logging.getLogger(__name__)
-_V5: Final = aiomqtt.ProtocolVersion.V5
 _FIRST_RETRY_S: Final = 1.0
 _LONGEST_RETRY_S: Final = 60.0
-_TIMEOUT_S: Final = 10.0
 _FAREWELL_S: Final = 3.0
-_RECEIVE_BYTES: Final = 128 * 1024  # a flood that waits in the kernel's buffers holds up the broker's word to us
-_OVERHEAD: Final = 1024  # a packet's header, topic and properties
-_QUEUED: Final = 256  # messages each way; what does not fit is dropped and counted: a caller asks again
 _UNCONFIRMED: Final = 8  # messages that go out before the broker has confirmed the first of them; the next ones queue
-
-
-class _Socket(ssl.SSLSocket):
-    """A broker that takes the TCP connection and stalls TLS holds a thread for so long, and no longer."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        before = self.gettimeout()
-        self.settimeout(_TIMEOUT_S)
-        super().do_handshake(block)
-        self.settimeout(before)
-
-
-class _Incoming(asyncio.Queue[aiomqtt.Message]):
-    """Hands a message over where it arrives, from `open` on; until then so many wait, and more are dropped.
-
-    aiomqtt's own way is a task a message, and what a flood leaves in the queue meanwhile pushes out what is wanted. Now
-    the socket is read once a turn of the loop, and what we are too slow for waits at the broker.
-    """
-
-    def __init__(self, maxsize: int, take: Callable[[aiomqtt.Message], None], drop: Callable[[], None]) -> None:
-        super().__init__(maxsize)
-        self._take = take
-        self._drop = drop
-        self._is_open = False
-
-    def open(self) -> None:
-        """Hand over what waits, and from now on whatever comes."""
-        self._is_open = True
-        while not self.empty():
-            self._take(self.get_nowait())
-
-    def put_nowait(self, item: aiomqtt.Message) -> None:
-        if self._is_open:
-            self._take(item)
-        elif self.full():
-            self._drop()
-        else:
-            super().put_nowait(item)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +63,8 @@ class Link:
         self._presence = presence
         self._receive = receive
         self._on_state = on_state
-        self._out: asyncio.Queue[_Outgoing] = asyncio.Queue(_QUEUED)
-        self._version = _V5
+        self._out: asyncio.Queue[_Outgoing] = asyncio.Queue(QUEUED)
+        self._version = V5
         self._restart, self._soon = asyncio.Event(), asyncio.Event()
         self.local_address: str | None = None  # of the connection that stands
         self._left = False
@@ -129,7 +83,7 @@ class Link:
                     retry_s, fault = _FIRST_RETRY_S, ""
                     await self._serve(client)
             except (aiomqtt.MqttError, OSError) as error:
-                if self._version is _V5 and _unsupported(error):
+                if self._version is V5 and unsupported(error):
                     self._version = aiomqtt.ProtocolVersion.V311
                     continue
                 if str(error) != fault:
@@ -184,27 +138,15 @@ class Link:
         self.dropped += 1
 
     async def _client(self, credentials: Path) -> aiomqtt.Client:
-        context = await asyncio.to_thread(self._tls, credentials)
-        will = aiomqtt.Will(topics.status(self._device), self._presence.offline(), qos=1, retain=True)
-        options: dict[str, Any] = {"properties": _limits()} if self._version is _V5 else {"clean_session": True}
-        options["queue_type"] = self._queue
-        client = aiomqtt.Client(
-            self._config.host,
-            self._config.port,
-            identifier=self._device,
-            protocol=self._version,
-            will=will,
-            keepalive=self._config.keepalive_s,
-            timeout=_TIMEOUT_S,
-            tls_context=context,
-            socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)],
-            max_queued_incoming_messages=_QUEUED,
-            max_queued_outgoing_messages=_QUEUED,
-            **options,
+        return await client_of(
+            self._config,
+            device=self._device,
+            root=self._root,
+            credentials=credentials,
+            version=self._version,
+            will=self._presence.offline(),
+            queue=self._queue,
         )
-        # A connection that is lost while it is left is nobody's to hear of; asyncio would write an error of it.
-        client._disconnected.add_done_callback(lambda lost: lost.cancelled() or lost.exception())
-        return client
 
     async def _serve(self, client: aiomqtt.Client) -> None:
         for topic in (topics.call(self._device), topics.control(self._device)):
@@ -212,13 +154,13 @@ class Link:
         await self._publish(client, self._status(self._presence.online))
         if self._restart.is_set():
             return  # asked for on the way here: this connection shows the credentials of before, and proves no others
-        self.local_address = _local_address(client)
+        self.local_address = local_address(client)
         self._set_connected(True)
         _LOG.info(
             "connected to broker %s:%d, MQTT %s",
             self._config.host,
             self._config.port,
-            "5" if self._version is _V5 else "3.1.1",
+            "5" if self._version is V5 else "3.1.1",
         )
         tasks = [
             asyncio.create_task(self._read(client), name="mqtt-read"),
@@ -238,8 +180,8 @@ class Link:
             self._set_connected(False)
             await end(*tasks)
 
-    def _queue(self, maxsize: int) -> _Incoming:
-        self._incoming = _Incoming(maxsize, self._take, self._drop)
+    def _queue(self, maxsize: int) -> Incoming:
+        self._incoming = Incoming(maxsize, self._take, self._drop)
         return self._incoming
 
     def _take(self, message: aiomqtt.Message) -> None:
@@ -257,7 +199,7 @@ class Link:
         """Send one after the other; several run, so that one whose confirmation does not come holds up no other.
 
         Order is kept: between being taken from the queue and being handed to the socket, nothing is awaited. A message
-        that is not confirmed in _TIMEOUT_S ends the connection.
+        that is not confirmed in TIMEOUT_S ends the connection.
         """
         while True:
             outgoing = await self._out.get()
@@ -275,31 +217,7 @@ class Link:
     async def _publish(self, client: aiomqtt.Client, outgoing: _Outgoing) -> None:
         await client.publish(outgoing.topic, outgoing.message(), qos=1, retain=outgoing.retain)
 
-    def _tls(self, credentials: Path) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=str(self._root))
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(credentials)
-        context.sslsocket_class = _Socket
-        return context
-
     def _set_connected(self, connected: bool) -> None:
         if connected != self.connected:
             self.connected = connected
             self._on_state(connected)
-
-
-def _limits() -> Properties:
-    """What a broker that has MQTT 5 keeps away from us (section 3.1.2.11.4): nobody's message fills the memory."""
-    limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types here
-    limits.MaximumPacketSize = MAX_MESSAGE + _OVERHEAD
-    return limits
-
-
-def _unsupported(error: Exception) -> bool:
-    """The broker has no MQTT 5: reason code 132, also as paho reads a 3.1.1 broker's refusal."""
-    return isinstance(error, aiomqtt.MqttCodeError) and getattr(error.rc, "value", error.rc) == 132
-
-
-def _local_address(client: aiomqtt.Client) -> str | None:
-    connection = client._client.socket()  # aiomqtt has no word for it
-    return str(connection.getsockname()[0]) if isinstance(connection, socket.socket) else None

@@ -50,7 +50,7 @@ async def phone(broker: RunningBroker, enrolled: EnrolledDevice) -> AsyncIterato
         yield phone
 
 
-async def until(condition: object, within_s: float = 5.0) -> None:
+async def until(condition: object, within_s: float = 20.0) -> None:
     assert callable(condition)
     async with asyncio.timeout(within_s):
         while not condition():
@@ -75,7 +75,7 @@ async def test_a_grant_with_control_reaches_the_camera(config: Path, phone: Phon
         await phone.watcher.see(3)
         channel = phone.watcher.channel
         assert channel is not None
-        await until(lambda: channel.readyState == "open", within_s=15)
+        await until(lambda: channel.readyState == "open")
 
         channel.send('{"id":"1","command":"adjust","setting":"zoom","value":2}')
 

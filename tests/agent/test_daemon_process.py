@@ -77,6 +77,6 @@ async def test_a_server_that_stalls_does_not_hold_up_the_end(broker: RunningBrok
     _, errors = await process.communicate()
     server.close()
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 9  # and not the ten seconds that the handshake is given
     assert process.returncode == 1
     assert b"left behind" in errors

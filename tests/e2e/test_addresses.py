@@ -74,6 +74,7 @@ async def test_in_direct_a_browser_learns_how_the_camera_is_seen_from_outside_an
     with listeners(*forbidden) as closed:
         async with heard(place, tmp_path) as (left, arrived), visit(place, house, settings, tmp_path, closed) as came:
             await came.viewer.see(30)
+            await came.has_all()
         assert closed.heard() == []
 
     assert {packet.destination for packet in left.packets} <= {CAMERA, SERVER, VIEWER}

@@ -198,9 +198,7 @@ async def test_another_devices_status_calls_nobody(scene: Scene) -> None:
 async def test_an_old_status_leads_to_a_refusal_and_no_session(scene: Scene) -> None:
     """The device's own status, from before it changed its challenge twice."""
     scene.device.daemon._link.announce()
-    async with asyncio.timeout(5):
-        while not scene.hostile.heard:
-            await asyncio.sleep(0.02)
+    await until(lambda: bool(scene.hostile.heard))
     old = last(scene.hostile.heard, "/status")
     for turn in (1, 2):
         scene.device.daemon._gate.rotate(time.time() + turn * 301)
@@ -243,10 +241,10 @@ async def test_an_offer_with_another_sdp_opens_no_session(scene: Scene, forger: 
 
     scene.hostile.tamper = only("/call", swap)
     async with scene.watching(seconds=None) as (watch, _):
-        await asyncio.sleep(2)
+        await until(lambda: scene.device.refused > 0)
+        await asyncio.sleep(1)
         assert watch.figures.frames == 0
         assert scene.device.opened == 0
-        assert scene.device.refused
 
 
 async def test_forged_byes_end_neither_side(scene: Scene) -> None:
@@ -274,7 +272,7 @@ async def test_forged_byes_end_neither_side(scene: Scene) -> None:
 async def test_a_broker_that_drops_every_answer_can_do_no_more_than_that(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("viewer.watch.ANSWER_S", 2.0)
+    monkeypatch.setattr("viewer.conversation.ANSWER_S", 2.0)
     scene.hostile.tamper = only(APP, lambda payload: [])
     with pytest.raises(NoPicture):
         await scene.watch()
@@ -328,7 +326,7 @@ async def test_an_offer_with_any_member_changed_makes_no_connection(scene: Scene
 
     for variant in variants:
         await scene.hostile.inject(topics.call(scene.enrolled.id), variant.encode())
-    await until(lambda: scene.device.refused >= refused + len(variants), within_s=40)
+    await until(lambda: scene.device.refused >= refused + len(variants))
 
     assert len(variants) > 100
     assert (scene.device.opened, scene.device.sessions) == (0, 0)
@@ -377,7 +375,7 @@ async def test_an_answer_with_any_byte_or_member_changed_is_not_believed(scene: 
     async with scene.watching(seconds=None) as (watch, _):
         await until(lambda: any(topic.endswith(APP) for topic, _ in scene.hostile.heard))
         answer = last(scene.hostile.heard, APP).decode()
-        call, believed = watch._call, []
+        call, believed = watch._conversation._call, []
         for variant in (*members_flipped(answer), *bytes_flipped(answer)):
             with contextlib.suppress(NotVerified):
                 believed.append(call.read(variant, datetime.now(UTC)))
@@ -389,7 +387,7 @@ async def test_an_answer_with_any_byte_or_member_changed_is_not_believed(scene: 
         assert call.read(answer, datetime.now(UTC)) is not None
 
 
-async def until(condition: Callable[[], bool], within_s: float = 15.0) -> None:
+async def until(condition: Callable[[], bool], within_s: float = 30.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.02)

@@ -82,7 +82,7 @@ async def test_a_forged_answer_shows_no_picture(tmp_path: Path, page: Page, forg
         await relay(page, to_page=answers(forge))
         await click(page, running)
 
-        await expect(page.locator("#message")).to_have_attribute("data-code", "untrusted-answer", timeout=15_000)
+        await expect(page.locator("#message")).to_have_attribute("data-code", "untrusted-answer")
         await sees_nothing(page)
 
 
@@ -117,7 +117,7 @@ async def test_a_replayed_offer_opens_no_second_session(tmp_path: Path, page: Pa
     async with demo(tmp_path, "--verbose") as running:
         await relay(page, to_camera=record)
         await click(page, running)
-        await expect(page.locator("#state")).to_have_text("Live", timeout=15_000)
+        await expect(page.locator("#state")).to_have_text("Live")
 
         await page.locator("#close").click()
 

@@ -48,10 +48,10 @@ async def test_of_two_viewers_one_may_leave_without_disturbing_the_other(tmp_pat
         first, second = await context.new_page(), await context.new_page()
         await first.goto(f"{address}/#code={code}")
         await first.locator("#devices li[data-device] button").click()
-        await expect(first.locator("#state")).to_have_text("Live", timeout=20_000)
+        await expect(first.locator("#state")).to_have_text("Live")
         await second.goto(address)
         await second.locator("#devices li[data-device] button").click()
-        await expect(second.locator("#state")).to_have_text("Live", timeout=20_000)
+        await expect(second.locator("#state")).to_have_text("Live")
         await running.says("2 watching")
 
         await first.close()

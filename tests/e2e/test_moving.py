@@ -64,7 +64,7 @@ async def test_the_picture_is_soon_back_when_its_viewers_and_when_their_camera_h
         page.on("request", lambda request: grants.append(request.url) if "grants" in request.url else None)
         await page.goto(f"{place.origin}/#code={place.new_code()}")
         await page.locator("#devices li[data-device] button").click()
-        await expect(page.locator("#state")).to_have_text("Live", timeout=20_000)
+        await expect(page.locator("#state")).to_have_text("Live")
         await page.locator("#player video").evaluate(_NOTE)
         await shell.says(" fps ")
         async with asyncio.timeout(20):

@@ -74,7 +74,7 @@ async def test_each_of_two_viewers_sees_its_own_camera_which_sleeps_when_they_le
 ) -> None:
     await page.goto(f"{board.served.page}/#code={board.code()}")
     await page.locator("#devices li[data-device] button").click()
-    await expect(page.locator("#state")).to_have_text("Live", timeout=20_000)
+    await expect(page.locator("#state")).to_have_text("Live")
     assert await size(page) == [320, 180]
     assert (board.device.cameras["door"], board.device.cameras["garden"]) == ("streaming", "asleep")
 
@@ -92,7 +92,7 @@ async def test_each_of_two_viewers_sees_its_own_camera_which_sleeps_when_they_le
     await expect(views.locator("option")).to_have_text(["door", "garden"])
     await views.focus()
     await page.keyboard.press("ArrowDown")
-    await expect(page.locator("#state")).to_have_text("Live", timeout=20_000)
+    await expect(page.locator("#state")).to_have_text("Live")
     await until(lambda: board.device.cameras["door"] == "asleep")
     await expect(views).to_be_focused()
     await see_more(page)

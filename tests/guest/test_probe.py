@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from agent.capture import devices
+from agent.capture.v4l2 import V4l2
+from agent.config import CameraConfig
 from tests.agent.probe.test_probe import (  # noqa: F401  # collected here, with the fixtures below
     NOWHERE,
     camward,
@@ -30,3 +33,10 @@ def said(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(done.stdout)
     assert document["choice"]["source"].startswith("v4l2 video")
     return document
+
+
+def test_it_says_in_which_mode_the_camera_would_be_taken_and_who_encodes_then(said: dict[str, Any]) -> None:
+    chosen = V4l2(CameraConfig(), devices.cameras()[0]).mode()
+
+    assert (said["choice"]["mode"], said["choice"]["encoder"]) == (chosen.why, "libx264")
+    assert "raw, which needs no decoding" in chosen.why

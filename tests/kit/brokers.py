@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
+import secrets
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,11 +28,24 @@ from provisioning.tls import broker_context
 MOSQUITTO = "/usr/sbin/mosquitto"
 
 
+def _ports() -> Iterator[int]:
+    """Ports below those that the kernel gives to whoever asks for any; each process of a run has some of its own."""
+    most, each = 8, 2_500
+    first = 10_000 + each * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % most)
+    start = secrets.randbelow(each)  # another run may be on the same machine
+    return (first + (start + step) % each for step in itertools.count())
+
+
+_PORTS = _ports()
+
+
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago, and is given to nobody else."""
+    for port in _PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return port
+    raise AssertionError("there is always another one")
 
 
 def make_fleet(directory: Path) -> Fleet:
@@ -79,7 +94,7 @@ class RunningBroker:
     async def lets_in(self, tls: ssl.SSLContext) -> bool:
         """Whether the broker accepts a client with this TLS context: whether it answers CONNECT with 0 (MQTT 3.1.1)."""
         connect = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01x"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             try:
                 reader, writer = await asyncio.open_connection("localhost", self.fleet.ports.broker, ssl=tls)
                 writer.write(connect)

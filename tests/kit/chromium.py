@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from playwright.async_api import Browser, Playwright
+from playwright.async_api import Browser, Playwright, expect
+
+# For whatever a page is to show: as long as a busy machine may take for it.
+expect.set_options(timeout=30_000)
 
 FLAGS = [
     "--no-sandbox",

@@ -64,7 +64,7 @@ class Demo:
     async def interrupt(self) -> int:
         """Press Ctrl-C, and give the exit code."""
         self.process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             return await self.process.wait()
 
 
@@ -92,7 +92,7 @@ async def open_camera(page: Page, demo: Demo) -> None:
     address, code = await demo.address()
     await page.goto(f"{address}/#code={code}")
     await page.locator("#devices li[data-device] button").click()
-    await expect(page.locator("#state")).to_have_text("Live", timeout=20_000)
+    await expect(page.locator("#state")).to_have_text("Live")
 
 
 async def see_more(page: Page, pictures: int = 15) -> None:

@@ -83,7 +83,7 @@ class Served:
 
     async def presence(self, browser: ClientSession, device: str, wanted: str) -> None:
         """Wait until the API says so."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while True:
                 async with browser.get("/v1/devices") as response:
                     listed = (await response.json())["devices"]
@@ -110,7 +110,7 @@ async def serving(directory: Path, broker: str, fleet: Fleet | None = None) -> A
         yield served
     finally:
         stop.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await task
         registry.close()
 

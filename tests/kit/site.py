@@ -116,6 +116,6 @@ def answer(to: str, signer: Signer, device: str, sdp: str = "v=0") -> bytes:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what another task brings about."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.01)

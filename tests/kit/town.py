@@ -89,7 +89,7 @@ class Listeners:
 
     async def have_heard(self) -> None:
         """Wait until each of them got a packet."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while len(self.heard()) < len(self.sockets):
                 await asyncio.sleep(0.01)
 
@@ -116,6 +116,12 @@ class Visit:
     ended: asyncio.Future[str]
     answer: str = ""
     candidates: list[str] = field(default_factory=list)
+
+    async def has_all(self) -> None:
+        """Wait until the camera has said that no other candidate follows."""
+        async with asyncio.timeout(20):
+            while "" not in self.candidates:
+                await asyncio.sleep(0.01)
 
     @property
     def said(self) -> str:

@@ -18,7 +18,7 @@ from tests.kit.site import LIVE, Web, answer, until
 
 
 async def next_frame(ws: ClientWebSocketResponse) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         return dict(await ws.receive_json())
 
 

@@ -214,7 +214,7 @@ def test_serve_says_where_it_listens_and_ends_cleanly(camward: Camward, fleet: P
             assert said
         assert all(str(port) in said for port in ports)
         process.send_signal(number)
-        rest, _ = process.communicate(timeout=10)
+        rest, _ = process.communicate(timeout=40)
         assert process.returncode == 0
         assert rest.rstrip().endswith("ended")
         assert "Traceback" not in rest

@@ -45,7 +45,7 @@ async def served(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 async def next_frame(ws: ClientWebSocketResponse) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         return dict(await ws.receive_json())
 
 
@@ -263,7 +263,7 @@ async def test_it_ends_at_once_with_calls_open_and_leaves_no_port(tmp_path: Path
             session.cookie_jar.update_cookies({c.key: c.value for c in browser.cookie_jar})
         ws = await session.ws_connect("/v1/call")
         began_at = time.monotonic()
-    assert time.monotonic() - began_at < 3
+    assert time.monotonic() - began_at < 15  # aiohttp itself would wait a minute
     assert (await ws.receive(2)).type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED}
     await session.close()
     for port in (served.fleet.ports.page, served.fleet.ports.https, served.fleet.ports.broker):

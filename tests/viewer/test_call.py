@@ -16,7 +16,7 @@ from protocol.names import Role
 from tests.kit.caller import Caller, Signer, TrustTree
 from tests.viewer.conftest import DEVICE, OTHER, Trust, granted, now, online, signed
 from viewer.call import Answered, Call
-from viewer.errors import NotVerified
+from viewer.errors import NotNamed, NotVerified
 
 
 def sdp_of(signer: Signer, algorithm: str = "sha-256") -> str:
@@ -167,22 +167,66 @@ def test_a_renewed_certificate_may_say_bye_and_does_not_end_the_call(call: Call,
     assert call.read(signed(renewed, bye), now()) == bye
 
 
+@pytest.fixture
+def move(call: Call, offer: str, trust: Trust) -> str:
+    """A move of a session whose offer the device has answered."""
+    assert call.read(signed(trust.device, answer_to(offer, sdp_of(trust.device))), now()) is not None
+    return call.move("v=0")
+
+
 def test_a_renewed_certificate_answers_a_move_once_a_fresh_grant_names_it(
-    call: Call, offer: str, trust: Trust, caller: Caller
+    call: Call, move: str, trust: Trust, caller: Caller
 ) -> None:
-    call.read(signed(trust.device, answer_to(offer, sdp_of(trust.device))), now())
     renewed = trust.tree.leaf(Role.DEVICE, DEVICE)
-    before = signed(renewed, answer_to(call.move("v=0"), sdp_of(renewed)))
-    with pytest.raises(NotVerified):
-        call.read(before, now())
+    answer = signed(renewed, answer_to(move, sdp_of(renewed)))
+    with pytest.raises(NotNamed):
+        call.read(answer, now())
 
-    token = caller.grant(now().timestamp())
-    renewal = jws.peek(call.renew(granted(caller, token, renewed)))
+    call.know(granted(caller, caller.grant(now().timestamp()), renewed))
 
-    assert renewal.payload["grant"] == token
-    answered = call.read(signed(renewed, answer_to(call.move("v=0"), sdp_of(renewed))), now())
+    answered = call.read(answer, now())
     assert isinstance(answered, Answered)
     assert answered.leaf == renewed.chain[0]
+    assert call.read(answer, now()) is None
+
+
+def test_a_certificate_that_a_fresh_grant_does_not_name_answers_no_move(
+    call: Call, move: str, trust: Trust, caller: Caller
+) -> None:
+    superseded = trust.device
+    call.know(granted(caller, caller.grant(now().timestamp()), trust.tree.leaf(Role.DEVICE, DEVICE)))
+
+    with pytest.raises(NotVerified):
+        call.read(signed(superseded, answer_to(move, sdp_of(superseded))), now())
+
+
+def test_only_the_answer_to_a_move_may_lack_the_fleets_word_alone(call: Call, offer: str, trust: Trust) -> None:
+    renewed = trust.tree.leaf(Role.DEVICE, DEVICE)
+    strangers = [trust.other, TrustTree().leaf(Role.DEVICE, DEVICE), trust.tree.leaf(Role.APP, DEVICE)]
+    with pytest.raises(NotVerified) as first:
+        call.read(signed(renewed, answer_to(offer, sdp_of(renewed))), now())
+    move = call.move("v=0")
+    for stranger in strangers:
+        with pytest.raises(NotVerified) as later:
+            call.read(signed(stranger, answer_to(move, sdp_of(stranger))), now())
+        assert type(later.value) is type(first.value) is NotVerified
+
+
+def test_what_a_fresh_grant_names_must_still_be_the_certificate_that_dtls_shows(
+    call: Call, move: str, trust: Trust, caller: Caller
+) -> None:
+    renewed = trust.tree.leaf(Role.DEVICE, DEVICE)
+    call.know(granted(caller, caller.grant(now().timestamp()), renewed))
+
+    with pytest.raises(NotVerified) as end:
+        call.read(signed(renewed, answer_to(move, sdp_of(trust.device))), now())
+    assert end.value.reason == "wrong-fingerprint"
+
+
+def test_a_renewal_carries_the_fresh_grant(call: Call, offer: str, trust: Trust, caller: Caller) -> None:
+    token = caller.grant(now().timestamp())
+
+    assert jws.peek(call.renew(granted(caller, token, trust.device))).payload["grant"] == token
 
 
 def test_what_is_no_message_or_of_another_call_is_passed_over(call: Call, offer: str, trust: Trust) -> None:

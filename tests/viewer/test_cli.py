@@ -98,7 +98,7 @@ def box(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         )
     finally:
         demo.send_signal(signal.SIGINT)
-        demo.wait(20)
+        demo.wait(40)
     draining.join()
 
 
@@ -150,7 +150,7 @@ def test_ctrl_c_finishes_the_file(box: Box, tmp_path: Path) -> None:
         said += line
 
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=40)
 
     assert process.returncode == 0
     assert "saved to" in out

@@ -13,7 +13,7 @@ from protocol import jws
 from protocol.certificates import thumbprint
 from protocol.messages import Answer, Bye
 from tests.viewer.conftest import OTHER, Trust, Wire
-from viewer import watch as watching
+from viewer import conversation
 from viewer.errors import NoPicture, NotVerified
 from viewer.watch import Watch
 
@@ -81,7 +81,7 @@ async def test_a_forged_answer_ends_the_call_without_a_picture(
 async def test_an_answer_that_was_changed_on_the_way_shows_no_picture(
     watch: Make, wire: Wire, trust: Trust, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "ANSWER_S", 1.0)
+    monkeypatch.setattr(conversation, "ANSWER_S", 1.0)
     attack_by_a_changed_answer(wire, trust)
     wire.announce()
     watched = watch(seconds=1.0)

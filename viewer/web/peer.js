@@ -31,6 +31,7 @@ export class Peer extends EventTarget {
   #over = false;
   #left = false; // bye was said
   #resumes = false;
+  #regrant; // asks, once, for a fresh grant
   #hushed = false; // another Peer speaks in this session now
   #described = false; // what was found so far stands in the offer
   #seq = 0;
@@ -49,9 +50,9 @@ export class Peer extends EventTarget {
 
   /**
    * `send` takes a compact message and says whether it went out. A Peer that `resumes` another goes on in its session,
-   * and speaks for both.
+   * and speaks for both; `regrant` has the device known by a fresh grant, and gives a promise of whether that came.
    */
-  constructor({ device, key, send, resumes = null }) {
+  constructor({ device, key, send, resumes = null, regrant = null }) {
     super();
     this.#device = device;
     this.#key = key;
@@ -59,6 +60,7 @@ export class Peer extends EventTarget {
     if (!resumes) return;
     this.sid = resumes.sid;
     this.#resumes = resumes.#hushed = true;
+    this.#regrant = regrant;
     this.#seq = resumes.#seq;
     this.#heardSeq = resumes.#heardSeq;
     this.#bye = resumes.#bye;
@@ -201,8 +203,8 @@ export class Peer extends EventTarget {
     const kind = ["answer", "candidate", "bye"].find((one) => typOf(one) === message.typ);
     if (this.#over || !kind || (kind === "answer" && this.verified)) return;
     try {
-      const { payload, der } = await this.#device.believe(message, kind);
-      if (this.#over) return;
+      const { payload, der } = await this.#believed(message, kind);
+      if (this.#over || !payload) return;
       if (kind === "answer") await this.#answer(payload, der);
       else if (payload.seq > this.#heardSeq) {
         this.#heardSeq = payload.seq;
@@ -214,6 +216,21 @@ export class Peer extends EventTarget {
       const known = cause instanceof Failure && ["wrong-fingerprint", "bad-answer"].includes(cause.code);
       this.#fail(known ? cause : new Failure("untrusted-answer", cause.message, { cause }));
     }
+  }
+
+  /**
+   * Believe what the device signed. What answers a move may be signed with a certificate that was renewed since the last
+   * grant: a fresh one tells. Where none comes there is no answer either, and another move follows.
+   */
+  async #believed(message, kind) {
+    try {
+      return await this.#device.believe(message, kind);
+    } catch (cause) {
+      if (kind !== "answer" || !this.#resumes || cause.code !== "untrusted") throw cause;
+    }
+    const regrant = this.#regrant;
+    this.#regrant = null; // whoever forges an answer makes one grant of it, and no more
+    return (await regrant?.()) ? this.#device.believe(message, kind) : {};
   }
 
   async #answer({ offer_sha256, sdp, session_s: sessionS }, der) {

@@ -152,8 +152,8 @@ export class CamwardViewer extends EventTarget {
       const peer = new Peer({ device, key, send });
       this.#peer = peer;
       this.#mover = new Mover({
-        make: (resumes) => new Peer({ device, key, send, resumes }),
-        anew: () => this.#anew(key.jwk),
+        make: (resumes) => new Peer({ device, key, send, resumes, regrant: () => this.#regrant(device, key.jwk) }),
+        anew: () => this.#anew(device, key.jwk),
         onSilent: () => this.#enter("reconnecting"),
         onBack: () => this.#pictured(this.#peer),
         onMoved: (next) => this.#moved(next),
@@ -179,14 +179,21 @@ export class CamwardViewer extends EventTarget {
     return granted;
   }
 
+  /** Ask for a fresh grant while the session moves, and know the device by it. Gives whether it came soon. */
+  #regrant(device, jwk) {
+    const late = new Promise((resolve) => setTimeout(resolve, GRANT_MS, false));
+    const asked = this.#grant(jwk).then(({ device: described }) => {
+      device.renew(described.keys);
+      return true;
+    });
+    return Promise.race([late, asked.catch(({ message }) => console.warn("camward: no fresh grant", message))]);
+  }
+
   /** Connect from wherever the browser is now. Gives the ICE servers for there, or null when that did not come about. */
-  async #anew(jwk) {
+  async #anew(device, jwk) {
     if (!(await this.#calls.anew())) return null;
     const ends = this.#iceServers.some(({ credential }) => credential);
-    if (ends && performance.now() - this.#grantedMs > CREDENTIAL_MS) {
-      const late = new Promise((resolve) => setTimeout(resolve, GRANT_MS));
-      await Promise.race([late, this.#grant(jwk).catch(({ message }) => console.warn("camward: no fresh credential", message))]);
-    }
+    if (ends && performance.now() - this.#grantedMs > CREDENTIAL_MS) await this.#regrant(device, jwk);
     return this.#iceServers;
   }
 

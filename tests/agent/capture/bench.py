@@ -41,17 +41,17 @@ class Bench:
         self.stream.unsubscribe(onlooker)
         self.camera.demand(self.stream.viewers)
 
-    async def state(self, state: State, within_s: float = 3.0) -> None:
+    async def state(self, state: State, within_s: float = 15.0) -> None:
         await self.until(lambda: self.camera.state == state, within_s)
 
-    async def until(self, reached: Callable[[], bool], within_s: float = 3.0) -> None:
+    async def until(self, reached: Callable[[], bool], within_s: float = 15.0) -> None:
         async with asyncio.timeout(within_s):
             while not reached():
                 self.news.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.news.wait(), 0.02)
 
-    async def pictures(self, onlooker: Onlooker, count: int, within_s: float = 3.0) -> list[int]:
+    async def pictures(self, onlooker: Onlooker, count: int, within_s: float = 15.0) -> list[int]:
         seen: list[int] = []
         async with asyncio.timeout(within_s):
             while len(seen) < count:

@@ -26,7 +26,7 @@ async def test_a_temporary_fault_is_told_once_and_tried_again_until_it_passes(
         feed = bench.watch()
         await bench.state("waiting")
         assert bench.camera.fault == "/dev/video0: busy"
-        await bench.pictures(feed, 2, within_s=8)
+        await bench.pictures(feed, 2)
 
         tried = [("starting", None), ("waiting", "/dev/video0: busy")]
         assert bench.states == [*tried, *tried, ("starting", None), ("streaming", None)]
@@ -85,7 +85,7 @@ async def test_a_camera_that_is_plugged_in_while_it_is_tried_is_tried_once_more(
 
 async def test_pictures_go_on_with_rising_timestamps_after_a_fault() -> None:
     async with running(shows(3, TemporaryCaptureError("unplugged")), Scripted.steady) as (bench, _):
-        seen = await bench.pictures(bench.watch(), 6, within_s=5)
+        seen = await bench.pictures(bench.watch(), 6)
 
     assert seen == sorted(set(seen))
     assert 400_000 < seen[3] - seen[2] < 2_500_000
@@ -99,12 +99,14 @@ async def test_a_source_that_just_ends_is_a_fault_that_passes() -> None:
         await bench.pictures(feed, 3)
 
 
-async def test_nobody_waits_for_a_camera_that_nobody_watches() -> None:
+async def test_nobody_waits_for_a_camera_that_nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera_module, "_BACKOFF_S", 600.0)
+    monkeypatch.setattr(camera_module, "_LONGEST_BACKOFF_S", 600.0)
     async with running(fails(TemporaryCaptureError("busy")), linger_s=0) as (bench, _):
         feed = bench.watch()
         await bench.state("waiting")
         bench.leave(feed)
-        await bench.state("asleep", within_s=0.3)
+        await bench.state("asleep")
 
         assert bench.camera.fault is None
 
@@ -116,7 +118,7 @@ async def test_a_source_that_failed_is_freed_at_once_and_not_by_a_collection() -
             feed = bench.watch()
             await bench.state("waiting")
             failed = weakref.ref(bench.sources[0])
-            await bench.pictures(feed, 1, within_s=8)
+            await bench.pictures(feed, 1)
             bench.sources.pop(0)
 
             assert failed() is None
@@ -128,14 +130,14 @@ async def test_a_permanent_fault_ends_the_camera() -> None:
     async with running(fails(PermanentCaptureError("no such file"))) as (bench, task):
         bench.watch()
         with pytest.raises(PermanentCaptureError, match="no such file"):
-            await asyncio.wait_for(task, 3)
+            await asyncio.wait_for(task, 15)
 
 
 async def test_a_source_that_breaks_ends_the_camera_with_its_own_error() -> None:
     async with running(fails(KeyError("a bug"))) as (bench, task):
         bench.watch()
         with pytest.raises(KeyError):
-            await asyncio.wait_for(task, 3)
+            await asyncio.wait_for(task, 15)
 
 
 async def test_a_loop_that_is_far_behind_loses_pictures_up_to_a_keyframe() -> None:
@@ -177,7 +179,7 @@ async def test_a_source_that_hangs_ends_the_camera_instead_of_the_loop(monkeypat
         await bench.state("streaming")
         bench.leave(feed)
         with pytest.raises(PermanentCaptureError, match=r"scripted: for a test did not stop within 0\.2 s"):
-            await asyncio.wait_for(task, 3)
+            await asyncio.wait_for(task, 15)
         freed.set()
         await bench.until(lambda: "camera" not in [thread.name for thread in threading.enumerate()])
 

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.capture.modes import RAW, Mode, choose, kind_of, nearest
-
-WEBCAMS = Path(__file__).parent / "webcams"
-
-
-def recorded(name: str, width: int, height: int) -> list[Mode]:
-    """Read a list as devices.modes gives it: of a range of sizes the nearest to the wanted one."""
-    modes: list[Mode] = []
-    fourcc = ""
-    for line in (WEBCAMS / f"{name}.txt").read_text().splitlines():
-        if found := re.search(r"\[\d+\]: '(.{4})'", line):
-            fourcc = found[1]
-        elif found := re.search(r"Size: Discrete (\d+)x(\d+)", line):
-            modes.append(Mode(fourcc, int(found[1]), int(found[2])))
-        elif found := re.search(r"Stepwise (\d+)x(\d+) - (\d+)x(\d+) with step (\d+)/(\d+)", line):
-            low, low_high, most, most_high, step, step_high = map(int, found.groups())
-            at = int(nearest(low, most, step, width)), int(nearest(low_high, most_high, step_high, height))
-            modes.append(Mode(fourcc, *at))
-        elif found := re.search(r"\(([\d.]+) fps\)", line):
-            last = modes[-1]
-            modes[-1] = Mode(last.fourcc, last.width, last.height, (*last.rates_fps, float(found[1])))
-    return modes
+from agent.capture.modes import RAW, Mode, choose, kind_of
+from tests.agent.capture.webcam import recorded
 
 
 @pytest.mark.parametrize(
@@ -86,6 +64,35 @@ def test_a_large_picture_at_a_slide_shows_rate_is_not_taken_before_a_smaller_one
 
     assert chosen is not None
     assert (chosen.width, chosen.fps) == (1280, 30)
+
+
+@pytest.mark.parametrize(
+    ("camera", "wanted", "why"),
+    [
+        (
+            "c920",
+            (1280, 720, 30),
+            "MJPG 1280x720 at 30 fps, because raw reaches 10 fps; its own H.264 began with no keyframe",
+        ),
+        (
+            "c920",
+            (640, 480, 30),
+            "YUYV 640x480 at 30 fps, raw, which needs no decoding; its own H.264 began with no keyframe",
+        ),
+    ],
+)
+def test_h264_that_began_with_no_keyframe_goes_last(camera: str, wanted: tuple[int, int, int], why: str) -> None:
+    chosen = choose(recorded(camera, *wanted[:2]), *wanted, h264_last=True)
+
+    assert chosen is not None
+    assert chosen.why == why
+
+
+def test_h264_that_began_with_no_keyframe_is_taken_where_there_is_nothing_else() -> None:
+    chosen = choose([Mode("H264", 640, 480, (30,)), Mode("BA81", 640, 480, (30,))], 640, 480, 30, h264_last=True)
+
+    assert chosen is not None
+    assert chosen.why == "H264 640x480 at 30 fps, the camera's own H.264; it offers nothing else"
 
 
 def test_a_camera_whose_formats_mean_nothing_here_gives_no_choice() -> None:

@@ -51,7 +51,7 @@ class Played:
 
 def _played(path: Path, *, sub_wanted: bool = False) -> tuple[V4l2, list[AccessUnit]]:
     """Run the source with the file at `path` as its camera, to the end of the file."""
-    source = V4l2(CONFIG, Path("/dev/video0"), open_pictures=lambda device, config: nullcontext(Played(path)))
+    source = V4l2(CONFIG, Path("/dev/video0"), open_pictures=lambda *asked: nullcontext(Played(path)))
     units: list[AccessUnit] = []
     source.want_sub(sub_wanted)
     with pytest.raises(TemporaryCaptureError, match="/dev/video0: the camera gives no more pictures"):
@@ -96,7 +96,7 @@ def test_a_cameras_own_h264_has_no_sub_stream(tmp_path: Path) -> None:
 
 def test_a_keyframe_and_a_bitrate_are_asked_of_the_camera_that_encodes_by_itself(tmp_path: Path) -> None:
     camera = Played(clips.remuxed(tmp_path / "camera.h264", pictures=5))
-    source = V4l2(CONFIG, Path("/dev/video0"), open_pictures=lambda device, config: nullcontext(camera))
+    source = V4l2(CONFIG, Path("/dev/video0"), open_pictures=lambda *asked: nullcontext(camera))
     source.request_keyframe()
     source.set_bitrate(300_000)
     with pytest.raises(TemporaryCaptureError):
@@ -118,7 +118,7 @@ def test_a_picture_that_is_cut_short_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_source_stopped_before_its_run_opens_nothing() -> None:
-    source = V4l2(CONFIG, Path("/dev/video0"), open_pictures=lambda device, config: pytest.fail("it was opened"))
+    source = V4l2(CONFIG, Path("/dev/video0"), open_pictures=lambda *asked: pytest.fail("it was opened"))
     source.stop()
 
     source.run(lambda unit: pytest.fail("a picture came"))
@@ -168,7 +168,7 @@ def test_a_camera_whose_pictures_lead_to_nothing_is_given_up(tmp_path: Path, mon
             yield picture
 
     camera.pictures = slowly  # type: ignore[method-assign]
-    source = V4l2(CONFIG, Path("/dev/video0"), open_pictures=lambda device, config: nullcontext(camera))
+    source = V4l2(CONFIG, Path("/dev/video0"), open_pictures=lambda *asked: nullcontext(camera))
     with pytest.raises(TemporaryCaptureError, match="none can be shown"):
         source.run(lambda unit: None)
 

@@ -24,7 +24,7 @@ class Watch:
         self._news = threading.Condition()
         self.thread = threading.Thread(target=self._body, name="watched source")
 
-    def wait(self, reached: Callable[[list[AccessUnit]], bool], within_s: float = 3.0) -> list[AccessUnit]:
+    def wait(self, reached: Callable[[list[AccessUnit]], bool], within_s: float = 15.0) -> list[AccessUnit]:
         """Wait until the units satisfy `reached`, and return those of that moment."""
         with self._news:
             came = self._news.wait_for(lambda: reached(self.units) or not self.thread.is_alive(), within_s)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from agent.capture.devices import CAPABILITY
+from agent.capture.modes import Mode
 from agent.probe.facts import Format, VideoNode
 from agent.probe.video import role
+from tests.agent.capture.webcam import listed
 
 HERE: Final = Path(__file__).parent
 BOARDS: Final = HERE / "boards"
@@ -40,6 +42,11 @@ def capability(driver: str) -> bytes:
 def cameras(board: str) -> list[Path]:
     """Name the nodes that the agent's rule takes for cameras."""
     return [Path(node.path) for node in video(board) if node.role == "camera"]
+
+
+def modes(device: Path, width: int, height: int, fps: float) -> list[Mode]:
+    """List what the USB camera that was recorded offers, in place of devices.modes."""
+    return listed(_said("usb"), width, height)
 
 
 def listing(board: str) -> str:

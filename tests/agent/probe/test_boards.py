@@ -33,6 +33,7 @@ def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     picamera2.Picamera2 = SimpleNamespace(global_camera_info=lambda: info)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "picamera2", picamera2)
     monkeypatch.setattr(devices, "cameras", lambda: recorded.cameras(request.param))
+    monkeypatch.setattr(devices, "modes", recorded.modes)
     return str(request.param)
 
 
@@ -89,6 +90,8 @@ def test_a_5_with_a_usb_camera_takes_that(name: str) -> None:
     assert choice.source is not None
     assert choice.source.startswith("v4l2 video0 ")
     assert (choice.encoder, choice.encoder_kind) == ("libx264", "software")
+    assert choice.mode is not None
+    assert choice.mode.startswith("MJPG 1600x600 at 30 fps, because there is no raw picture of this size")
 
 
 @pytest.mark.parametrize("name", [path.name for path in sorted(recorded.BOARDS.iterdir())], indirect=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent.capture.modes import Chosen
 from agent.probe import judge
 from agent.probe.facts import Boot, Chip, Choice, Facts, Format, Libcamera, Sensor, Taken, VideoNode
 from tests.agent.probe.samples import ENCODER, FACTS, X264
@@ -21,6 +22,7 @@ USB = VideoNode(
     used_by=(),
     problem=None,
 )
+RAW = Chosen("YUYV", 1280, 720, 30, "YUYV 1280x720 at 30 fps, raw, which needs no decoding")
 PISP = dataclasses.replace(ENCODER, path="/dev/video20", driver="pispbe", card="pispbe", role="other")
 
 
@@ -41,8 +43,8 @@ def steps(facts: Facts, taken: Taken = NONE) -> list[str]:
     return list(judge.steps(facts, judge.choice(facts, taken)))
 
 
-def of(source: str, facts: Facts = FACTS) -> Choice:
-    return judge.choice(facts, Taken(source=source, why="because"))
+def of(source: str, facts: Facts = FACTS, mode: Chosen | None = None) -> Choice:
+    return judge.choice(facts, Taken(source=source, why="because", mode=mode))
 
 
 def test_where_all_is_well_nothing_is_to_be_done() -> None:
@@ -100,7 +102,7 @@ def test_with_a_camera_each_thing_that_is_missing_has_its_step(facts: Facts, wan
 
 def test_another_program_at_the_camera_is_named_and_the_agent_itself_is_not() -> None:
     camera = dataclasses.replace(USB, used_by=("camward (700)",))
-    taken = Taken(source="v4l2 video0 1280x720 at 30 fps", why="because")
+    taken = Taken(source="v4l2 video0 1280x720 at 30 fps", why="because", mode=RAW)
 
     assert steps(at(FACTS, video=(camera, ENCODER)), taken) == []
     busy = dataclasses.replace(camera, used_by=("camward (700)", "ffmpeg (4711)"))
@@ -129,11 +131,26 @@ def test_a_step_is_a_line_and_no_secret_of_config_txt() -> None:
     assert all("\n" not in step for step in steps(facts))
 
 
-def test_a_usb_camera_that_gives_h264_is_passed_on() -> None:
+@pytest.mark.parametrize(
+    ("mode", "encoder", "kind"),
+    [(dataclasses.replace(RAW, fourcc="H264"), None, "camera"), (RAW, "libx264", "software")],
+)
+def test_a_usb_camera_that_offers_h264_is_passed_on_where_that_is_taken(
+    mode: Chosen, encoder: str | None, kind: str
+) -> None:
     camera = dataclasses.replace(USB, formats=(*USB.formats, Format(fourcc="H264", sizes=("1920x1080",))))
-    choice = of("v4l2 video0 1280x720 at 30 fps", at(FACTS, video=(camera,)))
+    choice = of("v4l2 video0 1280x720 at 30 fps", at(FACTS, video=(camera,)), mode)
 
-    assert (choice.real, choice.encoder, choice.encoder_kind) == (True, None, "camera")
+    assert (choice.real, choice.encoder, choice.encoder_kind, choice.mode) == (True, encoder, kind, mode.why)
+
+
+def test_a_usb_camera_that_cannot_be_asked_is_said_to_be_so_and_what_to_do_comes_first() -> None:
+    problem = "/dev/video0: this user may not open it; add it to the group video (usermod -aG video USER)"
+    taken = Taken(source="v4l2 video0 1280x720 at 30 fps", why="because", problem=problem)
+    choice = judge.choice(FACTS, taken)
+
+    assert (choice.real, choice.mode, choice.encoder, choice.encoder_kind) == (True, None, None, None)
+    assert choice.encoder_why == steps(FACTS, taken)[0] == problem
 
 
 @pytest.mark.parametrize(
@@ -142,7 +159,7 @@ def test_a_usb_camera_that_gives_h264_is_passed_on() -> None:
 )
 def test_a_usb_camera_is_encoded_by_the_board_where_that_works(works: bool | None, encoder: str, kind: str) -> None:
     tried = dataclasses.replace(X264, codec="h264_v4l2m2m", works=works)
-    choice = of("v4l2 video0 1280x720 at 30 fps", at(FACTS, video=(USB, ENCODER), encoders=(tried, X264)))
+    choice = of("v4l2 video0 1280x720 at 30 fps", at(FACTS, video=(USB, ENCODER), encoders=(tried, X264)), RAW)
 
     assert (choice.encoder, choice.encoder_kind) == (encoder, kind)
 

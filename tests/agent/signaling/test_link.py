@@ -16,7 +16,8 @@ from paho.mqtt.client import MQTTMessage
 
 from agent.config import BrokerConfig
 from agent.signaling import link as linking
-from agent.signaling.link import _QUEUED, _UNCONFIRMED, Link, Presence
+from agent.signaling.client import QUEUED
+from agent.signaling.link import _UNCONFIRMED, Link, Presence
 from agent.tasks import end
 from protocol import topics
 from protocol.jws import MAX_MESSAGE
@@ -298,7 +299,7 @@ async def test_a_flood_is_counted_and_not_logged_message_by_message(
     link = link_to(1, root)
     client = await link._client(operational)
 
-    for _ in range(_QUEUED + 44):
+    for _ in range(QUEUED + 44):
         client._on_message(client._client, None, MQTTMessage(topic=topics.call(DEVICE).encode()))
 
     assert link.dropped == 44

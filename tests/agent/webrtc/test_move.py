@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -30,6 +31,12 @@ async def house(stream: Stream) -> AsyncIterator[House]:
 
 def still_there(house: House, call: Call) -> bool:
     return not call.ended.done() and len(house.sessions) == 1
+
+
+def impatient(house: House) -> None:
+    """From now on a connection that leads nowhere is given up soon."""
+    session = house.session("a")
+    session.terms = replace(session.terms, setup_s=0.5)
 
 
 async def test_a_viewer_who_moves_sees_the_picture_go_on_in_the_same_session(house: House, stream: Stream) -> None:
@@ -113,7 +120,8 @@ async def test_of_two_moves_the_later_one_counts(house: House, stream: Stream) -
 
 
 async def test_a_move_that_leads_nowhere_leaves_the_session_where_it_is(house: House, stream: Stream) -> None:
-    call = await house.watch("a", setup_s=1.0)
+    call = await house.watch("a")
+    impatient(house)
 
     await (await house.move(call)).answer
     await call.until(lambda: house.session("a")._next is None)
@@ -124,12 +132,13 @@ async def test_a_move_that_leads_nowhere_leaves_the_session_where_it_is(house: H
 
 
 async def test_a_session_whose_way_broke_ends_when_its_move_leads_nowhere(house: House) -> None:
-    call = await house.watch("a", setup_s=1.0)
+    call = await house.watch("a")
+    impatient(house)
     await (await house.move(call)).answer
 
     await call.watcher.close()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         assert await call.ended == "left"
 
 
@@ -155,7 +164,7 @@ async def test_the_time_of_a_session_goes_on_where_it_moves(house: House) -> Non
     moved = await house.move(call)
     await moved.accept()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         assert await call.ended == "expired"
 
 

@@ -139,7 +139,7 @@ def test_a_sender_is_told_of_rtx_as_a_codec_that_names_another() -> None:
 
 async def test_what_was_sent_goes_into_sender_reports(house: House) -> None:
     call = await house.watch("a")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while not any(report.sender_info.packet_count for report in call.watcher.reports):
             await asyncio.sleep(0.02)
 

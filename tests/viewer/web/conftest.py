@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -20,6 +21,16 @@ from tests.viewer.web.camera import Camera
 from tests.viewer.web.small_fleet import SmallFleet
 
 INSECURE_HOST = "camward.test"
+# What the page has said of its state, one after the other, and whether the picture stood uncovered meanwhile: a state
+# may be over before anybody looks.
+REMEMBER_STATES = """
+    globalThis.shown = [];
+    addEventListener("DOMContentLoaded", () => {
+        const state = document.getElementById("state"), cover = document.getElementById("cover");
+        const note = () => shown.push([state.textContent, getComputedStyle(cover).display === "none"]);
+        if (state) new MutationObserver(note).observe(state, { childList: true });
+    });
+"""
 
 
 @dataclass(kw_only=True)
@@ -46,11 +57,22 @@ class World:
 
     async def see(self, camera: Camera) -> None:
         await self.click(camera)
-        await expect(self.page.locator("#state")).to_have_text("Live", timeout=10_000)
+        await expect(self.page.locator("#state")).to_have_text("Live")
 
-    async def message(self, code: str, timeout_ms: float = 8_000) -> None:
+    async def reconnects(self, within_s: float = 40.0) -> None:
+        """Wait until the page has said that it reconnects; the last picture stayed to be seen."""
+        async with asyncio.timeout(within_s):
+            while ["Reconnecting\u2026", True] not in await self.page.evaluate("shown"):
+                await asyncio.sleep(0.05)
+
+    async def is_back(self) -> None:
+        """Wait until the page, which reconnects or has done so, is live again."""
+        await self.reconnects()
+        await expect(self.page.locator("#state")).to_have_text("Live")
+
+    async def message(self, code: str) -> None:
         """Wait until the page says the sentence of `code`."""
-        await expect(self.page.locator("#message")).to_have_attribute("data-code", code, timeout=timeout_ms)
+        await expect(self.page.locator("#message")).to_have_attribute("data-code", code)
         wanted = await self.page.evaluate(f"import('/web/sentences.js').then((m) => m.sentence('{code}'))")
         await expect(self.page.locator("#message")).to_have_text(wanted)
         await expect(self.page.locator("#message")).to_be_visible()
@@ -89,6 +111,7 @@ async def world(browser: Browser) -> AsyncIterator[World]:
     await site.start()
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
     page = await context.new_page()
+    await page.add_init_script(REMEMBER_STATES)
     faults: list[str] = []
     page.on("pageerror", lambda fault: faults.append(str(fault)))
     page.on("console", lambda line: "Content Security Policy" in line.text and faults.append(line.text))

@@ -134,7 +134,7 @@ async def test_a_socket_that_breaks_before_the_answer_makes_one_more_call(world)
         await world.porch.heard.wait_for(lambda: world.porch.offers)
     world.porch.silent = False
     await world.fleet.lose_sockets()
-    await expect(world.page.locator("#state")).to_have_text("Live", timeout=10_000)
+    await expect(world.page.locator("#state")).to_have_text("Live")
     assert len(world.porch.offers) == 2
 
 

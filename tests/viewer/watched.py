@@ -1,0 +1,36 @@
+"""What tests of whole calls have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from tests.kit.caller import Caller, Signer
+from tests.viewer.conftest import granted
+from viewer.call import Granted, IceServer
+from viewer.watch import Watch
+
+Make = Callable[..., Watch]
+
+
+def regranted(caller: Caller, device: Signer, *ice_servers: IceServer) -> Granted:
+    """A fresh grant, as the fleet gives it."""
+    return replace(granted(caller, caller.grant(time.time()), device), ice_servers=ice_servers)
+
+
+def relay(credential: str) -> IceServer:
+    """A TURN server that nobody answers at."""
+    return IceServer(urls=("turn:127.0.0.1:9",), username="somebody", credential=credential)
+
+
+def cut(watched: Watch) -> None:
+    """Let nothing arrive any more over the connection that brings the pictures."""
+    receiver = watched._media._carrying
+    assert receiver is not None
+    transport = receiver._peer.getReceivers()[0].transport
+
+    async def lost(data: bytes, **_: object) -> None:
+        pass
+
+    transport._handle_rtp_data = transport._handle_rtcp_data = lost
