@@ -55,16 +55,16 @@ def test_the_working_tree_is_left_as_it_was() -> None:
 
 
 def test_what_is_frozen_stays_frozen_and_what_has_slots_takes_nothing_else() -> None:
-    unit, drops = AccessUnit(data=b"", pts_us=1, keyframe=True), Drops()
+    unit, drops = AccessUnit(units=(b"",), pts_us=1, keyframe=True), Drops()
 
     with pytest.raises(dataclasses.FrozenInstanceError):
         unit.pts_us = 2  # type: ignore[misc]
     with pytest.raises(AttributeError):
         drops.unheard_of = 1  # type: ignore[attr-defined]
-    assert dataclasses.replace(unit, pts_us=2) == AccessUnit(data=b"", pts_us=2, keyframe=True)
+    assert dataclasses.replace(unit, pts_us=2) == AccessUnit(units=(b"",), pts_us=2, keyframe=True)
     assert len({unit, dataclasses.replace(unit)}) == 1
 
 
 def test_what_is_of_another_type_than_it_says_is_refused_where_it_comes_in() -> None:
-    with pytest.raises(TypeError, match="bytes object expected"):
-        AccessUnit(data=bytearray(), pts_us=1, keyframe=True)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="tuple object expected"):
+        AccessUnit(units=[b""], pts_us=1, keyframe=True)  # type: ignore[arg-type]
