@@ -108,7 +108,7 @@ compiled: $(TREE)/.made $(VENV)/.fuzz
 	$(COMPILED) $(PYTEST) -o pythonpath= -m compiled tests/compiled
 	$(COMPILED) $(PYTEST) -o pythonpath= -n 2 --dist loadgroup -m 'not (alone or $(ELSEWHERE))' \
 	    tests/agent/media tests/agent/webrtc tests/agent/capture $(LIVE_VIEW) || $(COMPILED) $(AGAIN) -o pythonpath=
-	$(COMPILED) $(VENV)/bin/python -m tests.fuzz --cases 20000 $(foreach door,feedback h264 rtcp stun,--target $(door))
+	$(COMPILED) $(VENV)/bin/python -m tests.fuzz --cases $(CASES) $(foreach door,feedback h264 rtcp stun,--target $(door))
 
 # Of each role, as pyproject.toml has it: what a person installs, on Python 3.11 and 3.13, x86-64 and aarch64.
 lock: $(VENV)/.supply
