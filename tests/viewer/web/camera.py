@@ -135,9 +135,12 @@ class Camera:
             self.candidates.append(Candidate.parse(peeked.payload))
         elif kind == "move":
             move = Move.parse(peeked.payload)
-            if self.moving and not any(move.seq == known.seq for known in self.moves):
-                await self._connect(move.sid, move.sdp, message, send)
+            known = any(
+                move.seq == one.seq for one in self.moves
+            )  # it is repeated while the first is being answered, too
             self.moves.append(move)
+            if self.moving and not known:
+                await self._connect(move.sid, move.sdp, message, send)
         elif kind == "renew":
             renew = Renew.parse(peeked.payload)
             assert jws.peek(renew.grant).payload["cnf"] == {"jkt": jkt}
