@@ -182,8 +182,8 @@ class V4l2:
             for frame in decoder.frames(data):
                 for unit in self._encoders.encode(frame, clock.at_us(at_us or None)):
                     self._shown_at = time.monotonic()
+                    self.name = f"{own_name} to {self._encoders.codec}"  # whoever gets the first picture asks for it
                     emit(unit)
-                self.name = f"{own_name} to {self._encoders.codec}"
 
     def _fruitful(self, camera: Pictures) -> Iterator[Taken]:
         """Give each picture, as long as some of them can be shown."""
