@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import NoneType
 from typing import Any, Final
 
@@ -41,10 +42,7 @@ class Channel:
         self.level_idc: Final = level_idc(config.width, config.height, config.fps, config.bitrate_bps)
         self._on_state = on_state
         self._state_since = asyncio.get_running_loop().time()
-
-        def left() -> None:
-            sent(self)
-
+        left = partial(sent, self)
         self.streams: Final[dict[StreamName, Stream]] = {
             "main": Stream("main", ask=lambda: self.camera.request_keyframe("main"), sent=left, origin=origin),
             "sub": Stream("sub", ask=lambda: self.camera.request_keyframe("sub"), sent=left, origin=origin),

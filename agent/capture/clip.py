@@ -84,7 +84,7 @@ class Clip:
         if wait_s > _NAP_S:
             self._stopped.wait(wait_s)
         elif wait_s > 0:
-            time.sleep(wait_s)  # costs a third of what waiting for an event does
+            time.sleep(wait_s)  # costs half of what waiting for an event does
         return not self._stopped.is_set()
 
     def _timeline(self) -> Generator[AccessUnit, None, None]:

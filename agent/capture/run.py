@@ -48,7 +48,7 @@ class Run:
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._worker = threading.Thread(target=self._body, name="camera", daemon=True)
-        # An event of ours costs both sides a third of what call_soon_threadsafe does, once a picture.
+        # An event of our own: call_soon_threadsafe makes a handle and runs two callbacks, once a picture.
         self._on_the_way: deque[AccessUnit] = deque()
         self._event = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._loop.add_reader(self._event, self._take)
@@ -159,7 +159,9 @@ class Run:
     def _finish(self) -> None:
         self._loop.remove_reader(self._event)
         os.close(self._event)
-        self._deliver_all()
-        self._source = None
-        self._ended.set()
-        self._on_end()
+        try:
+            self._deliver_all()
+        finally:  # whoever takes a picture may break, and the run has ended all the same
+            self._source = None
+            self._ended.set()
+            self._on_end()
