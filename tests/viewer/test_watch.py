@@ -11,7 +11,7 @@ import pytest
 from protocol.messages import Answer, Bye
 from tests.viewer.conftest import Trust, Wire, within
 from tests.viewer.test_record import probe
-from tests.viewer.watched import Make
+from tests.viewer.watched import Make, playing
 from viewer import conversation
 from viewer import watch as watching
 from viewer.errors import Declined, Fault, NoPicture
@@ -56,9 +56,7 @@ async def test_what_a_relay_does_not_pass_on_ends_no_picture_and_the_camera_is_s
     wire.announce()
     lines: list[str] = []
     watched = watch(say=lines.append)
-    running = asyncio.create_task(watched.run())
-    while not watched.figures.frames:
-        await asyncio.sleep(0.01)
+    running = await playing(watched)
 
     wire.refuse(refusal)
     while f"{refusal} The picture goes on." not in lines:
@@ -74,9 +72,7 @@ async def test_what_a_relay_does_not_pass_on_ends_no_picture_and_the_camera_is_s
 async def test_a_camera_that_is_revoked_is_seen_no_more(watch: Make, wire: Wire) -> None:
     wire.announce()
     watched = watch()
-    running = asyncio.create_task(watched.run())
-    while not watched.figures.frames:
-        await asyncio.sleep(0.01)
+    running = await playing(watched)
 
     wire.refuse(Declined("revoked"))
 
@@ -146,9 +142,7 @@ async def test_a_refusal_is_told_with_its_reason(watch: Make, wire: Wire) -> Non
 async def test_a_camera_that_ends_the_session_is_believed_with_its_reason(watch: Make, wire: Wire) -> None:
     wire.announce()
     watched = watch()
-    running = asyncio.create_task(watched.run())
-    while not watched.figures.frames:
-        await asyncio.sleep(0.01)
+    running = await playing(watched)
 
     await wire.sessions.end_all("shutdown")
 
@@ -187,9 +181,7 @@ async def test_a_picture_that_stops_ends_the_call(watch: Make, wire: Wire, monke
     monkeypatch.setattr(watching, "STALL_S", 1.5)
     wire.announce()
     watched = watch()
-    running = asyncio.create_task(watched.run())
-    while not watched.figures.frames:
-        await asyncio.sleep(0.01)
+    running = await playing(watched)
 
     wire.broken.set()
     receiver = watched._media._carrying
@@ -205,9 +197,7 @@ async def test_without_its_broker_the_picture_goes_on(watch: Make, wire: Wire) -
     wire.announce()
     lines: list[str] = []
     watched = watch(seconds=2.0, say=lines.append)
-    running = asyncio.create_task(watched.run())
-    while not watched.figures.frames:
-        await asyncio.sleep(0.01)
+    running = await playing(watched)
 
     wire.broken.set()
 
@@ -227,9 +217,7 @@ async def test_pictures_that_get_lost_are_asked_for_again_and_leave_no_broken_on
 ) -> None:
     wire.announce()
     watched = watch(seconds=3.0, record=tmp_path / "out.mp4")
-    running = asyncio.create_task(watched.run())
-    while watched.figures.frames < 10:
-        await asyncio.sleep(0.01)
+    running = await playing(watched, pictures=10)
     # One packet that no resend brings back: its number is taken out behind the decryption.
     take, dropped = watched._media._reassembly.add, []
 

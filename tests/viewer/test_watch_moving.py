@@ -13,7 +13,7 @@ from protocol.names import Role
 from tests.kit.caller import Caller
 from tests.viewer.conftest import DEVICE, Trust, Wire, granted
 from tests.viewer.test_record import probe
-from tests.viewer.watched import Make, cut, regranted
+from tests.viewer.watched import Make, cut, playing, regranted
 from viewer import watch as watching
 from viewer.call import Granted, IceServer
 from viewer.errors import Declined, Fault, NotVerified
@@ -24,9 +24,7 @@ async def test_a_session_goes_on_over_another_connection_when_one_falls_silent(
 ) -> None:
     wire.announce()
     watched = watch(seconds=6.0, record=tmp_path / "out.mp4")
-    running = asyncio.create_task(watched.run())
-    while watched.figures.frames < 10:
-        await asyncio.sleep(0.01)
+    running = await playing(watched, pictures=10)
     before = watched._media._carrying
 
     cut(watched)
@@ -44,9 +42,7 @@ async def test_a_session_goes_on_over_another_connection_when_one_falls_silent(
 async def test_a_move_has_the_time_that_a_silent_stun_server_takes(watch: Make, wire: Wire) -> None:
     wire.announce()
     watched = watch()
-    running = asyncio.create_task(watched.run())
-    while not watched.figures.frames:
-        await asyncio.sleep(0.01)
+    running = await playing(watched)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         watched._media.servers = [IceServer(urls=(f"stun:127.0.0.1:{silent.getsockname()[1]}",))]
@@ -63,9 +59,7 @@ async def test_a_move_has_the_time_that_a_silent_stun_server_takes(watch: Make, 
 async def test_a_viewer_whose_session_ended_while_it_was_away_is_told_so(watch: Make, wire: Wire) -> None:
     wire.announce()
     watched = watch()
-    running = asyncio.create_task(watched.run())
-    while not watched.figures.frames:
-        await asyncio.sleep(0.01)
+    running = await playing(watched)
     wire.after_signing = lambda compact: None  # the bye gets lost
     cut(watched)
     (sid,) = wire.sessions._open
@@ -97,9 +91,7 @@ async def test_a_camera_whose_certificate_was_renewed_is_known_again_from_the_ne
 
     wire.announce()
     watched = watch(seconds=6.0, regrant=regrant)
-    running = asyncio.create_task(watched.run())
-    while not watched.figures.frames:
-        await asyncio.sleep(0.01)
+    running = await playing(watched)
     wire.signer = wire.dtls = renewed
     async with asyncio.timeout(20):
         await told.wait()
@@ -125,9 +117,7 @@ async def test_a_camera_whose_certificate_was_renewed_is_known_again_in_the_midd
 
     wire.announce()
     watched = watch(regrant=regrant)
-    running = asyncio.create_task(watched.run())
-    while not watched.figures.frames:
-        await asyncio.sleep(0.01)
+    running = await playing(watched)
     before = watched._media._carrying
     wire.signer = wire.dtls = renewed
 
@@ -156,9 +146,7 @@ async def test_a_certificate_that_the_fleet_has_taken_back_answers_no_move(
 
     wire.announce()
     watched = watch(regrant=regrant)
-    running = asyncio.create_task(watched.run())
-    while not watched.figures.frames:
-        await asyncio.sleep(0.01)
+    running = await playing(watched)
     wire.signer = wire.dtls = trust.tree.leaf(Role.DEVICE, DEVICE)
     cut(watched)
 
@@ -171,9 +159,7 @@ async def test_a_certificate_that_the_fleet_has_taken_back_answers_no_move(
 async def test_an_answer_to_a_move_that_is_not_the_cameras_ends_it(watch: Make, wire: Wire, trust: Trust) -> None:
     wire.announce()
     watched = watch()
-    running = asyncio.create_task(watched.run())
-    while not watched.figures.frames:
-        await asyncio.sleep(0.01)
+    running = await playing(watched)
     wire.signer = trust.other
     cut(watched)
 

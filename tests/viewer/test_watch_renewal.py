@@ -9,7 +9,7 @@ import pytest
 
 from tests.kit.caller import Caller
 from tests.viewer.conftest import Trust, Wire
-from tests.viewer.watched import Make, cut, regranted, relay
+from tests.viewer.watched import Make, cut, playing, regranted, relay
 from viewer import permission
 from viewer import watch as watching
 from viewer.call import Granted
@@ -54,9 +54,7 @@ async def test_a_line_that_broke_is_made_anew_for_the_renewal_and_heard_from_the
         return regranted(caller, trust.device)
 
     watched = watch(regrant=regrant)
-    running = asyncio.create_task(watched.run())
-    while not watched.figures.frames:
-        await asyncio.sleep(0.01)
+    running = await playing(watched)
     wire.mends = True
     wire.broken.set()
     async with asyncio.timeout(20):
@@ -120,9 +118,7 @@ async def test_a_relays_credential_that_may_have_ended_is_asked_for_anew_before_
         return regranted(caller, trust.device)
 
     watched = watch(regrant=regrant)
-    running = asyncio.create_task(watched.run())
-    while not watched.figures.frames:
-        await asyncio.sleep(0.01)
+    running = await playing(watched)
     watched._media.servers = [relay("old")]  # answers nobody, so that no move with it comes about in time
     cut(watched)
     async with asyncio.timeout(30):

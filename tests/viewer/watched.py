@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +23,14 @@ def regranted(caller: Caller, device: Signer, *ice_servers: IceServer) -> Grante
 def relay(credential: str) -> IceServer:
     """A TURN server that nobody answers at."""
     return IceServer(urls=("turn:127.0.0.1:9",), username="somebody", credential=credential)
+
+
+async def playing(watched: Watch, *, pictures: int = 1) -> asyncio.Task[str]:
+    """Run it, and wait until so many pictures have been seen."""
+    running = asyncio.create_task(watched.run())
+    while watched.figures.frames < pictures:
+        await asyncio.sleep(0.01)
+    return running
 
 
 def cut(watched: Watch) -> None:
