@@ -42,7 +42,7 @@ BOARD := .board/tree
 ON_BOARD := tests/board/enter.sh $(BOARD) env LD_PRELOAD=/dmabuf_shim.so LIBCAMERA_LOG_LEVELS='*:ERROR' \
     python3 -m pytest -m board -o cache_dir=/var/cache/pytest tests/board
 
-.PHONY: demo test fresh guest board tls links pulls flood lint bench hw hw-ssh fuzz wheel compiled lock sbom audit clean
+.PHONY: demo test fresh guest board tls links pulls flood lint bench measured hw hw-ssh fuzz wheel compiled lock sbom audit clean
 
 demo: $(VENV)/.demo
 	@exec $(VENV)/bin/camward demo --source '$(SOURCE)' --broker $(BROKER) $(DEMO_OPTIONS)
@@ -73,9 +73,12 @@ lint: $(VENV)/.test
 	$(VENV)/bin/lint-imports
 	for module in viewer/web/*.js; do node --check "$$module" || exit 1; done
 
-# Of camward as a board with many viewers would be given it: compiled. Without $(COMPILED) the working tree is measured.
-bench: $(VENV)/.test $(TREE)/.made
+# Of camward as a board with many viewers would be given it: compiled, and on the Python that Debian has built.
+bench:
 	benchmarks/needs.sh
+	@$(MAKE) --no-print-directory measured VENV=$(VENV)-debian PYTHON=/usr/bin/python3
+
+measured: $(VENV)/.test $(TREE)/.made
 	$(COMPILED) $(VENV)/bin/python -m $(BENCH) $(BENCH_OPTIONS)
 	$(VENV)/bin/python -m benchmarks.report
 
@@ -160,4 +163,4 @@ $(VENV)/.supply: $(VENV)/.test
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(TREE) .board demo test-results
+	rm -rf $(VENV) $(TREE) $(VENV)-debian $(VENV)-debian-compiled .board demo test-results

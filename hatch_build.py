@@ -52,7 +52,7 @@ def _is_wanted() -> bool:
 def _compile(root: Path, patterns: list[str], folder: Path) -> dict[str, Path]:
     """Give the libraries by their names in the wheel."""
     from mypyc.build import mypycify
-    from setuptools import Distribution
+    from setuptools import Distribution, Extension
 
     sources = [str(path.relative_to(root)) for pattern in patterns for path in sorted(root.glob(pattern))]
     extensions = mypycify(
@@ -61,6 +61,7 @@ def _compile(root: Path, patterns: list[str], folder: Path) -> dict[str, Path]:
         group_name=_SHARED,
         debug_level="0",  # the libraries are a third of the size
     )
+    extensions.append(Extension("agent.webrtc._wire", ["agent/webrtc/_wire.c"]))
     command = Distribution({"name": "camward", "ext_modules": extensions}).get_command_obj("build_ext")
     command.build_lib, command.build_temp = str(folder / "lib"), str(folder / "objects")
     command.ensure_finalized()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from agent.webrtc.inbox import Inbox
+from agent.webrtc.wire import WIRE
 
 _UDP_SEGMENT: Final = 103  # linux/udp.h; Python has no name for it
 _NO_SEGMENTATION: Final = frozenset({errno.EIO, errno.EINVAL, errno.EOPNOTSUPP, errno.EMSGSIZE})
@@ -42,6 +43,7 @@ class Path:
         self._socket = sock
         self._address = address
         self._relay = relay
+        self._sockaddr = _sockaddr(sock.family, address) if sock is not None else b""
         self._control: dict[int, list[tuple[int, int, bytes]]] = {}
 
     def send(self, packets: memoryview, stride: int) -> None:
@@ -52,9 +54,7 @@ class Path:
         if self._socket is None:
             for at in range(0, len(packets), stride):
                 self._relay(bytes(packets[at : at + stride]), self._address)
-        elif len(packets) <= stride:
-            self._socket.sendto(packets, self._address)
-        elif self.way == "gso":
+        elif self.way == "gso" or len(packets) <= stride:
             self._send_burst(self._socket, packets, stride)
         else:
             self._send_each(self._socket, packets, stride)
@@ -74,17 +74,38 @@ class Path:
         self._on_close()
 
     def _send_burst(self, sock: socket.socket, packets: memoryview, stride: int) -> None:
-        control = self._control.get(stride)
-        if control is None:
-            control = self._control[stride] = [(socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", stride))]
         try:
-            sock.sendmsg((packets,), control, 0, self._address)
+            self._sendmsg(sock, packets, stride)
         except OSError as error:
-            if error.errno not in _NO_SEGMENTATION:
+            if error.errno not in _NO_SEGMENTATION or len(packets) <= stride:
                 raise
             self.way = "single"  # a network device without checksum offload, or a path with a smaller MTU
             self._send_each(sock, packets, stride)
 
     def _send_each(self, sock: socket.socket, packets: memoryview, stride: int) -> None:
         for at in range(0, len(packets), stride):
-            sock.sendto(packets[at : at + stride], self._address)
+            self._sendmsg(sock, packets[at : at + stride], stride)
+
+    def _sendmsg(self, sock: socket.socket, packets: memoryview, stride: int) -> None:
+        if WIRE is not None and self._sockaddr:
+            WIRE.send(sock.fileno(), self._sockaddr, packets, stride)
+        else:
+            sock.sendmsg((packets,), self._segments(stride) if len(packets) > stride else (), 0, self._address)
+
+    def _segments(self, stride: int) -> list[tuple[int, int, bytes]]:
+        control = self._control.get(stride)
+        if control is None:
+            control = self._control[stride] = [(socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", stride))]
+        return control
+
+
+def _sockaddr(family: int, address: Address) -> bytes:
+    """Give a struct sockaddr (ip(7), ipv6(7)), or nothing for what is more than an IP address and a port, or less."""
+    if any(address[2:]):  # a flow or a zone, or the name of a local socket
+        return b""
+    try:
+        host = socket.inet_pton(family, str(address[0]))
+    except OSError:  # a zone again, behind a percent sign
+        return b""
+    head = struct.pack("=H", family) + int(address[1]).to_bytes(2, "big")
+    return head + host + bytes(8) if family == socket.AF_INET else head + bytes(4) + host + bytes(4)

@@ -61,6 +61,21 @@ def test_a_burst_arrives_as_the_packets_it_is_made_of(
     assert path.way == "gso"
 
 
+@pytest.mark.parametrize("more", [(), (0, 0)])
+def test_ipv6_is_sent_to_with_and_without_the_two_numbers_more_that_its_addresses_have(more: tuple[int, ...]) -> None:
+    together, packets = _burst(10, 700)
+    with (
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as camera,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as viewer,
+    ):
+        viewer.bind(("::1", 0))
+        viewer.settimeout(5)
+
+        Path(camera, ("::1", viewer.getsockname()[1], *more), _no_relay).send(together, _STRIDE)
+
+        assert _received(viewer, 10) == packets
+
+
 def test_bursts_of_different_sizes_follow_each_other(camera: socket.socket, viewer: socket.socket) -> None:
     path = Path(camera, viewer.getsockname(), _no_relay)
 
