@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from agent.media import rtcp
 from agent.media.bandwidth import Bandwidth
-from agent.media.transport_cc import MalformedFeedback
 from agent.webrtc.egress import Egress
 from agent.webrtc.inbox import Inbox
 from agent.webrtc.seams.sending import Sender
@@ -33,7 +32,7 @@ class Reports:
         try:
             for feedback in rtcp.parse(data):
                 self._act(feedback, now)
-        except (rtcp.MalformedRtcp, MalformedFeedback):
+        except rtcp.MalformedRtcp:
             self.malformed += 1
 
     def _act(self, feedback: rtcp.Feedback, now: float) -> None:
