@@ -16,7 +16,7 @@ from viewer.receive import MOST_CANDIDATES, Receiver
 
 STATUS_S: Final = 10.0
 ANSWER_S: Final = 15.0
-_REPEAT_S: Final = 0.5  # an offer that is lost, or comes while a camera is flooded, is sent again; the wait doubles
+_REPEAT_S: Final = 0.5  # an offer that is lost, or comes while a camera is flooded, is sent again
 _FRESH_S: Final = 5.0  # for another challenge, after one was stale
 _LEAVE_S: Final = 2.0
 _REFUSED_S: Final = 1.0  # within which whoever relays says so where a renewal is not passed on
@@ -50,7 +50,7 @@ class Conversation:
 
     async def move(self, sdp: str) -> Answered | Bye:
         """Offer another connection in the same session. Errors: ViewError."""
-        return await self._ask(self._call.move(sdp), growth=1)
+        return await self._ask(self._call.move(sdp))
 
     async def listen(self, receiver: Receiver) -> None:
         """Take in what the camera says, until it says bye. Errors: ViewError."""
@@ -127,10 +127,10 @@ class Conversation:
         if status.presence != "online":
             raise NoPicture("offline")
 
-    async def _ask(self, offer: str, *, growth: int = 2) -> Answered | Bye:
+    async def _ask(self, offer: str) -> Answered | Bye:
         self.early.clear()
         await self._line.send(offer)
-        repeating = asyncio.create_task(self._repeat(offer, growth), name="offer")
+        repeating = asyncio.create_task(self._repeat(offer), name="offer")
         try:
             async with asyncio.timeout(ANSWER_S):
                 while not isinstance(said := await self._next(), Answered | Bye):
@@ -143,14 +143,12 @@ class Conversation:
             await asyncio.wait([repeating])
         return said
 
-    async def _repeat(self, offer: str, growth: int) -> None:
-        """Send an offer until it is answered: a camera takes each only once. The wait grows each time."""
-        wait_s = _REPEAT_S
+    async def _repeat(self, offer: str) -> None:
+        """Send an offer until it is answered: a camera takes each only once."""
         with contextlib.suppress(ViewError):  # whoever waits for the answer hears of it too
             while True:
-                await asyncio.sleep(wait_s)
+                await asyncio.sleep(_REPEAT_S)
                 await self._line.send(offer)
-                wait_s *= growth
 
     async def _next(self) -> Answered | Candidate | Bye | None:
         message = await self._line.receive()

@@ -7,7 +7,7 @@ import { Failure } from "./sentences.js";
 const MOST_CANDIDATES = 30;
 const MOST_WAITING = 64; // messages of a device in work; more are dropped, so that a flood costs no memory
 const LAST_SEQ = 1_000_000; // the bye is signed beforehand, above every candidate: a page that goes has no time to sign
-const REPEAT_MS = 500; // an offer that is lost, or comes while a camera is flooded, is sent again; the wait doubles
+const REPEAT_MS = 500; // an offer that is lost, or comes while a camera is flooded, is sent again
 const RELAY_REFUSALS = new Set([401, 403, 441]); // RFC 8489, section 14.8; RFC 8656, section 19
 const WITHOUT_RELAY_MS = 4_000; // for a path that needs no relay, after the relay refused
 const GATHER_MS = 300; // whatever is found by then stands in a move itself: it is sent again where it gets lost
@@ -94,7 +94,7 @@ export class Peer extends EventTarget {
     this.#offerHash = await sha256(compact);
     if (this.#over) return;
     if (!this.#send(compact)) throw new Failure("relay-closed");
-    this.#repeat(compact, REPEAT_MS, 2);
+    this.#repeat(compact);
     this.#described = true;
     await connection.setLocalDescription({ type: "offer", sdp }); // starts gathering: candidates follow the offer
     this.#listen(receiver);
@@ -117,7 +117,7 @@ export class Peer extends EventTarget {
         this.#offerHash = await sha256(compact);
         if (this.#over || this.#hushed) return;
         this.#send(compact);
-        this.#repeat(compact, REPEAT_MS, 1);
+        this.#repeat(compact);
       });
   }
 
@@ -137,13 +137,12 @@ export class Peer extends EventTarget {
     if (this.#dtls) this.#dtls.onstatechange = () => this.#transport();
   }
 
-  /** Send the offer until it is answered: a camera takes each only once. The wait grows each time. */
-  #repeat(compact, waitMs, growth) {
-    this.#repeating = setTimeout(() => {
-      if (this.#over || this.#hushed || this.verified) return;
-      this.#send(compact);
-      this.#repeat(compact, growth * waitMs, growth);
-    }, waitMs);
+  /** Send the offer until it is answered: a camera takes each only once. */
+  #repeat(compact) {
+    this.#repeating = setInterval(() => {
+      if (this.#over || this.#hushed || this.verified) clearInterval(this.#repeating);
+      else this.#send(compact);
+    }, REPEAT_MS);
   }
 
   /** Let the session go on under a fresh grant. */
@@ -186,7 +185,7 @@ export class Peer extends EventTarget {
   #hangUp() {
     this.#over = true;
     clearTimeout(this.#patience);
-    clearTimeout(this.#repeating);
+    clearInterval(this.#repeating);
     clearTimeout(this.#withoutRelay);
     this.#connection?.close();
   }
