@@ -1,4 +1,7 @@
-"""What a viewer reports back (RFC 3550, section 6; RFC 4585; RFC 5104; transport-wide feedback), parsed with bounds."""
+"""What a viewer reports back (RFC 3550, section 6; RFC 4585; RFC 5104; transport-wide feedback), parsed with bounds.
+
+And what it is told: sender reports.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,14 @@ CLOCK_ATTRIBUTE: Final = "a=rtcp-xr:rcvr-rtt=all"
 
 _PADDING: Final = 0x20  # its last byte counts it (RFC 3550, section 6.4.1)
 _SENDER_REPORT, _RECEIVER_REPORT = 200, 201
+_DESCRIPTION, _CNAME = 202, 1
 _TRANSPORT_FEEDBACK, _PAYLOAD_FEEDBACK = 205, 206
 _EXTENDED_REPORT, _REFERENCE_TIME = 207, 4
 _NACK, _TRANSPORT_CC = 1, 15
 _PLI, _FIR, _APPLICATION = 1, 4, 15
 _REPORTS_AT: Final = {_SENDER_REPORT: 28, _RECEIVER_REPORT: 8}
 _REPORT: Final = struct.Struct(">IB3sIIII")
+_ABOUT_A_SENDER: Final = struct.Struct(">BBHIQIII")
 _DELAY_SINCE: Final = struct.Struct(">BBHIBBHIII")
 
 
@@ -120,6 +125,23 @@ def parse(data: bytes) -> Iterator[Feedback]:
         elif kind == _EXTENDED_REPORT:
             yield from _extended(int.from_bytes(data[at + 4 : at + 8], "big"), data[at + 8 : until])
         at = end
+
+
+def sender_report(ssrc: int, *, ntp: int, timestamp: int, packets: int, octets: int) -> bytes:
+    """Make an SR without blocks (RFC 3550, section 6.4.1), which a `description` has to follow (section 6.1).
+
+    `ntp` has 64 bits (RFC 5905, section 6) and is of the same moment as the RTP `timestamp`; that and both counts wrap.
+    """
+    timestamp, packets, octets = timestamp & 0xFFFFFFFF, packets & 0xFFFFFFFF, octets & 0xFFFFFFFF
+    return _ABOUT_A_SENDER.pack(0x80, _SENDER_REPORT, 6, ssrc, ntp, timestamp, packets, octets)
+
+
+def description(ssrc: int, name: str) -> bytes:
+    """Name a source: an SDES packet with its CNAME (RFC 3550, section 6.5), which has up to 255 bytes of UTF-8."""
+    text = name.encode()
+    chunk = struct.pack(">IBB", ssrc, _CNAME, len(text)) + text
+    chunk += bytes(4 - len(chunk) % 4)  # from one to four: the list of items ends with a zero
+    return struct.pack(">BBH", 0x81, _DESCRIPTION, len(chunk) // 4) + chunk
 
 
 def delay_since(asked: ReferenceTime, delay_s: float, ssrc: int) -> bytes:
