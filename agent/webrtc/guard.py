@@ -196,6 +196,11 @@ class Guard:
         return True
 
 
+def is_report(data: bytes) -> bool:
+    """Whether a datagram is SRTCP (RFC 7983, section 7; RFC 5761, section 4)."""
+    return len(data) > 1 and 128 <= data[0] < 192 and 192 <= data[1] < 224
+
+
 def _read(data: bytes) -> _Check | None:
     """Find in a STUN request what proves it; None where nothing does. Errors: MalformedStun."""
     at, username, has_priority = _HEADER.size, b"", False
