@@ -22,7 +22,7 @@ from pylibsrtp import Session
 
 from agent.webrtc.guard import is_report
 from agent.webrtc.records import datagrams
-from agent.webrtc.seams.sockets import DATA_RECEIVED
+from agent.webrtc.seams.sockets import DATA_RECEIVED, REPORT_RECEIVED
 
 _DTLS_1_2: Final = 0xFEFD  # RFC 6347, section 4.1; pyOpenSSL names only the versions of TLS
 BUNDLE: Final = RTCBundlePolicy.MAX_BUNDLE  # else aiortc makes a transport for a data channel, and discards it
@@ -111,3 +111,4 @@ def on_rtcp(transport: RTCDtlsTransport, take: Callable[[bytes], None], begin: C
 
     transport.on("statechange", on_state)
     setattr(connection, DATA_RECEIVED, data_received)
+    setattr(connection, REPORT_RECEIVED, take)
