@@ -1,4 +1,7 @@
-"""What a viewer reports back (RFC 3550, section 6; RFC 4585; RFC 5104; transport-wide feedback), parsed with bounds."""
+"""What a viewer reports back (RFC 3550, section 6; RFC 4585; RFC 5104; transport-wide feedback), parsed with bounds.
+
+And what it is told: sender reports.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,14 @@ CLOCK_ATTRIBUTE: Final = "a=rtcp-xr:rcvr-rtt=all"
 
 _PADDING: Final = 0x20  # its last byte counts it (RFC 3550, section 6.4.1)
 _SENDER_REPORT, _RECEIVER_REPORT = 200, 201
+_DESCRIPTION, _CNAME = 202, 1
 _TRANSPORT_FEEDBACK, _PAYLOAD_FEEDBACK = 205, 206
 _EXTENDED_REPORT, _REFERENCE_TIME = 207, 4
 _NACK, _TRANSPORT_CC = 1, 15
 _PLI, _FIR, _APPLICATION = 1, 4, 15
 _REPORTS_AT: Final = {_SENDER_REPORT: 28, _RECEIVER_REPORT: 8}
 _REPORT: Final = struct.Struct(">IB3sIIII")
+_ABOUT_A_SENDER: Final = struct.Struct(">BBHIQIII")
 _DELAY_SINCE: Final = struct.Struct(">BBHIBBHIII")
 
 
@@ -28,14 +33,18 @@ class MalformedRtcp(ValueError):
     """The bytes are no compound RTCP packet."""
 
 
-@dataclass(frozen=True, slots=True)
 class Report:
     """One block of a receiver report (RFC 3550, section 6.4.1). `dlsr_s` is how long it held `lsr`."""
 
-    ssrc: int
-    fraction_lost: float
-    lsr: int
-    dlsr_s: float
+    __match_args__ = ("ssrc", "fraction_lost", "lsr", "dlsr_s")
+    __slots__ = ("dlsr_s", "fraction_lost", "lsr", "ssrc")
+
+    # Written out: the two kinds that come many times a second; what a dataclass makes cannot be compiled.
+    def __init__(self, ssrc: int, fraction_lost: float, lsr: int, dlsr_s: float) -> None:
+        self.ssrc = ssrc
+        self.fraction_lost = fraction_lost
+        self.lsr = lsr
+        self.dlsr_s = dlsr_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +70,14 @@ class Remb:
     bitrate_bps: int
 
 
-@dataclass(frozen=True, slots=True)
 class TransportFeedback:
     """Arrival times by transport-wide number; `fci` is for `transport_cc`."""
 
-    fci: bytes
+    __match_args__ = ("fci",)
+    __slots__ = ("fci",)
+
+    def __init__(self, fci: bytes) -> None:
+        self.fci = fci
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +93,12 @@ Feedback = Report | Nack | KeyframeRequest | Remb | TransportFeedback | Referenc
 
 def parse(data: bytes) -> Iterator[Feedback]:
     """Read a compound packet; kinds that mean nothing to a sender are passed over. Errors: MalformedRtcp."""
-    at = 0
-    while at < len(data):
-        if len(data) - at < 8 or data[at] >> 6 != 2:
+    at, size = 0, len(data)
+    while at < size:
+        if size - at < 8 or data[at] >> 6 != 2:
             raise MalformedRtcp("no RTCP header")
-        end = at + 4 + 4 * int.from_bytes(data[at + 2 : at + 4], "big")
-        if end > len(data) or end < at + 8:
+        end = at + 4 + 4 * (data[at + 2] << 8 | data[at + 3])
+        if end > size or end < at + 8:
             raise MalformedRtcp("an RTCP packet is cut short")
         kind, count = data[at + 1], data[at] & 0x1F
         until = end
@@ -94,16 +106,42 @@ def parse(data: bytes) -> Iterator[Feedback]:
             until -= data[end - 1]
             if not at + 8 <= until < end:
                 raise MalformedRtcp("an RTCP packet is all padding, or says that it has none")
-        if kind in _REPORTS_AT:
-            # A slice that ends before it begins is empty in Python, and an error where this is compiled.
-            yield from _reports(data[min(at + _REPORTS_AT[kind], until) : until], count)
-        elif kind == _TRANSPORT_FEEDBACK and until >= at + 12:
-            yield from _transport(data[at + 8 : at + 12], data[at + 12 : until], count)
+        # What comes many times a second is read right here: a generator within this one would cost as much again.
+        if kind == _TRANSPORT_FEEDBACK:
+            if until >= at + 12:
+                if count == _TRANSPORT_CC:
+                    yield TransportFeedback(data[at + 12 : until])
+                elif count == _NACK:
+                    yield _nack(data[at + 8 : at + 12], data[at + 12 : until])
+        elif kind in _REPORTS_AT:
+            first = at + _REPORTS_AT[kind]
+            if count and until < first + count * _REPORT.size:
+                raise MalformedRtcp("a report is cut short")
+            for place in range(first, first + count * _REPORT.size, _REPORT.size):
+                ssrc, fraction, _, _, _, lsr, dlsr = _REPORT.unpack_from(data, place)
+                yield Report(ssrc, fraction / 256, lsr, dlsr / 65536)
         elif kind == _PAYLOAD_FEEDBACK and until >= at + 12:
             yield from _payload(data[at + 8 : at + 12], data[at + 12 : until], count)
         elif kind == _EXTENDED_REPORT:
             yield from _extended(int.from_bytes(data[at + 4 : at + 8], "big"), data[at + 8 : until])
         at = end
+
+
+def sender_report(ssrc: int, *, ntp: int, timestamp: int, packets: int, octets: int) -> bytes:
+    """Make an SR without blocks (RFC 3550, section 6.4.1), which a `description` has to follow (section 6.1).
+
+    `ntp` has 64 bits (RFC 5905, section 6) and is of the same moment as the RTP `timestamp`; that and both counts wrap.
+    """
+    timestamp, packets, octets = timestamp & 0xFFFFFFFF, packets & 0xFFFFFFFF, octets & 0xFFFFFFFF
+    return _ABOUT_A_SENDER.pack(0x80, _SENDER_REPORT, 6, ssrc, ntp, timestamp, packets, octets)
+
+
+def description(ssrc: int, name: str) -> bytes:
+    """Name a source: an SDES packet with its CNAME (RFC 3550, section 6.5), which has up to 255 bytes of UTF-8."""
+    text = name.encode()
+    chunk = struct.pack(">IBB", ssrc, _CNAME, len(text)) + text
+    chunk += bytes(4 - len(chunk) % 4)  # from one to four: the list of items ends with a zero
+    return struct.pack(">BBH", 0x81, _DESCRIPTION, len(chunk) // 4) + chunk
 
 
 def delay_since(asked: ReferenceTime, delay_s: float, ssrc: int) -> bytes:
@@ -112,29 +150,18 @@ def delay_since(asked: ReferenceTime, delay_s: float, ssrc: int) -> bytes:
     return _DELAY_SINCE.pack(0x80, _EXTENDED_REPORT, 5, ssrc, 5, 0, 3, asked.ssrc, asked.ntp_middle, delay)
 
 
-def _reports(blocks: bytes, count: int) -> Iterator[Feedback]:
-    if len(blocks) < count * _REPORT.size:
-        raise MalformedRtcp("a report is cut short")
-    for number in range(count):
-        ssrc, fraction, _, _, _, lsr, dlsr = _REPORT.unpack_from(blocks, number * _REPORT.size)
-        yield Report(ssrc, fraction / 256, lsr, dlsr / 65536)
-
-
-def _transport(media: bytes, fci: bytes, kind: int) -> Iterator[Feedback]:
-    if kind == _TRANSPORT_CC:
-        yield TransportFeedback(fci)
-    elif kind == _NACK:
-        lost: list[int] = []
-        for at in range(0, len(fci) - 3, 4):
-            first, mask = struct.unpack_from(">HH", fci, at)
-            lost.append(first)
-            while mask:
-                low = mask & -mask
-                lost.append((first + low.bit_length()) & 0xFFFF)
-                mask ^= low
-            if len(lost) >= MOST_LOST:
-                break
-        yield Nack(int.from_bytes(media, "big"), tuple(lost[:MOST_LOST]))
+def _nack(media: bytes, fci: bytes) -> Nack:
+    lost: list[int] = []
+    for at in range(0, len(fci) - 3, 4):
+        first, mask = struct.unpack_from(">HH", fci, at)
+        lost.append(first)
+        while mask:
+            low = mask & -mask
+            lost.append((first + low.bit_length()) & 0xFFFF)
+            mask ^= low
+        if len(lost) >= MOST_LOST:
+            break
+    return Nack(int.from_bytes(media, "big"), tuple(lost[:MOST_LOST]))
 
 
 def _payload(media: bytes, fci: bytes, kind: int) -> Iterator[Feedback]:

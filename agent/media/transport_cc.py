@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
@@ -26,7 +25,6 @@ class MalformedFeedback(ValueError):
     """The bytes are no transport-wide feedback; the message says where they break."""
 
 
-@dataclass(frozen=True, slots=True)
 class Feedback:
     """What one feedback packet says of `count` packets from transport-wide number `base` (16 bits) on.
 
@@ -34,10 +32,14 @@ class Feedback:
     that is set, in ticks of the receiver's clock.
     """
 
-    base: int
-    count: int
-    received: int
-    arrivals: list[int]
+    __slots__ = ("arrivals", "base", "count", "received")
+
+    # Written out: one is made many times a second, and what a dataclass makes cannot be compiled.
+    def __init__(self, base: int, count: int, received: int, arrivals: list[int]) -> None:
+        self.base = base
+        self.count = count
+        self.received = received
+        self.arrivals = arrivals
 
 
 def parse(fci: bytes) -> Feedback:
@@ -49,7 +51,7 @@ def parse(fci: bytes) -> Feedback:
     if not 0 < count <= MOST_PACKETS:
         raise MalformedFeedback(f"it is about {count} packets")
     received, runs, at = _statuses(fci, count)
-    deltas = [(reference >> 8) * _TICKS_PER_REFERENCE]
+    deltas: list[int] = []
     for width, number in runs:
         end = at + width * number
         if end > size:
@@ -61,7 +63,9 @@ def parse(fci: bytes) -> Feedback:
         at = end
     if size - at > _MOST_PADDING:
         raise MalformedFeedback(f"{size - at} bytes follow the last arrival time")
-    return Feedback(base, count, received, list(accumulate(deltas))[1:])
+    if deltas:
+        deltas[0] += (reference >> 8) * _TICKS_PER_REFERENCE
+    return Feedback(base, count, received, list(accumulate(deltas)))
 
 
 def _statuses(fci: bytes, count: int) -> tuple[int, list[tuple[int, int]], int]:

@@ -151,10 +151,10 @@ class Connection:
         sender = sending.place_sender(
             transceiver, lambda agreed: self.egress.connect(transport, agreed, sender), ssrc=self._ssrc
         )
-        reports = Reports(self.egress, sender, self.bandwidth, self._inbox, now=self._now)
+        reports = Reports(self.egress, sender, self.bandwidth, self._inbox, self.guard.drops, now=self._now)
         sockets.put_guard(transport, self.guard)
         dtls.send_by_records(transport)
-        dtls.on_rtcp(transport, reports.take, self.guard.drops)
+        dtls.on_rtcp(transport, reports.take, reports.begin)
         self._gathering = Gathering(self._network, transport, self.guard.expect)
         transport.transport.on("statechange", lambda: self._on_ice(transport.transport.state))
 

@@ -192,7 +192,7 @@ class Egress:
         if self._timestamp is None or self._path is None:
             return
         progress = sending.Progress(self.counts.sent, self._octets, self._timestamp, self._captured_at)
-        wire = memoryview(out.transport._tx_srtp.protect_rtcp(out.sender.report(progress)))
+        wire = out.protector.report(out.sender.report(progress))
         with contextlib.suppress(OSError):  # the next one says the same
             self._path.send(wire, len(wire))
 

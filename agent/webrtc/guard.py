@@ -12,10 +12,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 Source = tuple[int, str, int]
 """The number of our socket that heard it, and the sender's address and port."""
+
+Receive = Callable[[bytes, tuple[Any, ...]], None]
+"""Takes a datagram and where it came from, as the socket's family has that: host and port, with more in IPv6."""
 
 MAX_BYTES: Final = 1500  # more than any packet of a viewer's
 MAX_STUN_BYTES: Final = 548  # RFC 8489, section 6.1
@@ -140,6 +143,23 @@ class Guard:
         self._held = deque(entry for entry in self._held if entry[0] != source)
         return due
 
+    def shortcut(self, source: Source, report: Callable[[bytes], None], otherwise: Receive) -> Receive:
+        """Give what hands reports from `source` to `report`, and all else to `otherwise`, which asks this guard.
+
+        All goes there where the pair of `source` has not succeeded.
+        """
+        if source not in self._open:
+            return otherwise
+        _, host, port = source
+
+        def take(data: bytes, addr: tuple[Any, ...]) -> None:
+            if is_report(data) and len(data) <= MAX_BYTES and addr[1] == port and addr[0] == host:
+                report(data)
+            else:
+                otherwise(data, addr)
+
+        return take
+
     def has_heard(self, source: Source) -> bool:
         """Whether a valid check came from there, before its pair had succeeded."""
         return source in self._checked
@@ -194,6 +214,11 @@ class Guard:
             return False
         self._checked.add(source)
         return True
+
+
+def is_report(data: bytes) -> bool:
+    """Whether a datagram is SRTCP (RFC 7983, section 7; RFC 5761, section 4)."""
+    return len(data) > 1 and 128 <= data[0] < 192 and 192 <= data[1] < 224
 
 
 def _read(data: bytes) -> _Check | None:

@@ -43,7 +43,7 @@ class _Box:
 
 
 class Inbox:
-    """Reads the sockets that join it, at each `read`, and by itself when that is not called for LONGEST_S.
+    """Reads the sockets that join it, at each `read`, and by itself when there is none for LONGEST_S, or half of it.
 
     `age_s` is how long ago the datagram came that is being handed over; 0 outside of that.
     """
@@ -59,6 +59,7 @@ class Inbox:
         self._poll = select.poll()
         self._boxes: dict[int, _Box] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._reads_at = 0.0  # by the timer
 
     def join(self, sock: socket.socket, receive: Receive) -> None:
         """Read this socket from now on; `receive` gets each datagram and where it came from."""
@@ -66,7 +67,7 @@ class Inbox:
         self._boxes[sock.fileno()] = _Box(sock, receive)
         self._poll.register(sock, select.POLLIN)
         if self._timer is None:
-            self._timer = self._loop.call_later(self._longest_s, self.read)
+            self._wait(time.monotonic())
 
     def leave(self, sock: socket.socket) -> None:
         """Read it no more; called before it is closed. Harmless twice."""
@@ -95,9 +96,14 @@ class Inbox:
                     self._take(box)
             if not ready:
                 break
-        if self._timer is not None:  # put off by each picture, so that it wakes nobody while pictures leave
+        # Put off, so that it wakes nobody while pictures leave; but not by each of them, since a timer costs something.
+        if self._timer is not None and self._reads_at - (now := time.monotonic()) < self._longest_s / 2:
             self._timer.cancel()
-            self._timer = self._loop.call_later(self._longest_s, self.read)
+            self._wait(now)
+
+    def _wait(self, now: float) -> None:
+        self._reads_at = now + self._longest_s
+        self._timer = self._loop.call_at(self._reads_at, self.read)
 
     def _calm(self, box: _Box) -> None:
         if self._boxes.get(box.sock.fileno()) is not box:

@@ -5,18 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from pylibsrtp import Session
+
 from agent.media import rtcp
 from agent.media.bandwidth import Bandwidth
 from agent.webrtc.egress import Egress
+from agent.webrtc.guard import Drops
 from agent.webrtc.inbox import Inbox
 from agent.webrtc.seams.sending import Sender
+from agent.webrtc.srtp import ProtectError, Unprotector
 
 
 class Reports:
-    """Takes each compound RTCP packet of one viewer, decrypted."""
+    """Takes each SRTCP packet of one viewer; `drops` counts those that are not made with the session's key."""
 
     def __init__(
-        self, egress: Egress, sender: Sender, bandwidth: Bandwidth, inbox: Inbox, *, now: Callable[[], float]
+        self,
+        egress: Egress,
+        sender: Sender,
+        bandwidth: Bandwidth,
+        inbox: Inbox,
+        drops: Drops,
+        *,
+        now: Callable[[], float],
     ) -> None:
         self.malformed = 0
         self.round_trip_s: float | None = None
@@ -24,13 +35,26 @@ class Reports:
         self._sender = sender
         self._bandwidth = bandwidth
         self._inbox = inbox
+        self._drops = drops
         self._now = now
+        self._unprotector: Unprotector | None = None
+
+    def begin(self, session: Session) -> None:
+        """Take what comes from now on: DTLS stands, and this unprotects it."""
+        self._unprotector = Unprotector(session)
 
     def take(self, data: bytes) -> None:
-        """Act on all that stands in `data`; what is malformed is counted and costs no more."""
+        """Act on all that stands in `data`; what is forged or malformed is counted and costs no more."""
+        if self._unprotector is None:
+            return
+        try:
+            compound = self._unprotector.report(data)
+        except ProtectError:
+            self._drops.forged += 1
+            return
         now = self._now() - self._inbox.age_s
         try:
-            for feedback in rtcp.parse(data):
+            for feedback in rtcp.parse(compound):
                 self._act(feedback, now)
         except rtcp.MalformedRtcp:
             self.malformed += 1

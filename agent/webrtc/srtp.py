@@ -1,7 +1,8 @@
 """Packets made a viewer's own and protected, a burst at a time, in a buffer that all viewers share (RFC 3711).
 
-pylibsrtp's `protect` copies every packet twice; this calls the same function of libsrtp on the place where the packet
-is sent from. It stands on pylibsrtp's private `_binding` and `_srtp`: tests/agent/webrtc/test_srtp.py tells what moved.
+What viewers report is unprotected there as well. pylibsrtp's methods copy every packet twice; this calls the same
+functions of libsrtp on the place where a packet is sent from. It stands on pylibsrtp's private `_binding` and `_srtp`:
+tests/agent/webrtc/test_srtp.py tells what moved.
 
 In Python a burst is worked on by columns, not by packets: the same two bytes of all its packets are one strided
 assignment, and libsrtp is called from `map`. What is done for one packet more is then next to nothing. Where the hot
@@ -11,7 +12,6 @@ path is compiled, it is one call of `wire.py`.
 from __future__ import annotations
 
 import struct
-import sys
 from itertools import repeat
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from agent.webrtc.wire import WIRE
 
 _PROTECT: Final = lib.srtp_protect
 _PROTECT_AT: Final = int(ffi.cast("uintptr_t", ffi.addressof(lib, "srtp_protect")))
+_PROTECT_REPORT, _UNPROTECT_REPORT = lib.srtp_protect_rtcp, lib.srtp_unprotect_rtcp
 _BYTES: Final = 65_536  # more than the largest datagram
 _BUFFER: Final = ffi.new("unsigned char[]", _BYTES)
 _VIEW: Final = memoryview(ffi.buffer(_BUFFER))
@@ -49,7 +50,6 @@ class Protector:
         self._session = session._srtp[0]
         self._session_at = int(ffi.cast("uintptr_t", self._session))
         self._owner = session  # frees `_session` when it goes
-        self._tag_bytes = layout.tag_bytes
         self._has_transport_cc = layout.has_transport_cc
 
     def burst(
@@ -72,9 +72,11 @@ class Protector:
 
     def packet(self, packet: bytes) -> memoryview:
         """Protect one packet that is whole, a resent one say. Valid until the next call. Errors: ProtectError."""
-        size = len(packet)
-        _VIEW[:size] = packet
-        return self._protected(size.to_bytes(_INT, sys.byteorder), [_BUFFER], 1, size + self._tag_bytes)
+        return _in_place(_PROTECT, self._session, packet)
+
+    def report(self, compound: bytes) -> memoryview:
+        """Protect a compound RTCP packet (RFC 3711, section 3.4). Valid until the next call. Errors: ProtectError."""
+        return _in_place(_PROTECT_REPORT, self._session, compound)
 
     def _by_columns(
         self, image: Image, first: int, count: int, sequence: int, timestamp: int, transport_number: int
@@ -92,14 +94,38 @@ class Protector:
         if timestamp != image.timestamp:
             for at, byte in enumerate(timestamp.to_bytes(4, "big"), 4):
                 _VIEW[at:end:stride] = bytes((byte,)) * count
-        return self._protected(sizes, _PLACES.get(stride) or _places(stride, count), count, end)
-
-    def _protected(self, sizes: bytes | memoryview, places: list[Any], count: int, end: int) -> memoryview:
         _LENGTHS_VIEW[: count * _INT] = sizes  # in; out comes the length with the tag, which is known
+        places = _PLACES.get(stride) or _places(stride, count)
         statuses = map(_PROTECT, repeat(self._session, count), places, _EACH_LENGTH)
         if status := next(filter(None, statuses), 0):
             raise ProtectError(status)
         return _VIEW[:end]
+
+
+class Unprotector:
+    """Unprotects what one viewer reports, in the same buffer."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session._srtp[0]
+        self._owner = session  # frees `_session` when it goes
+
+    def report(self, data: bytes) -> bytes:
+        """Give the compound RTCP packet that is in an SRTCP one (RFC 3711, section 3.4).
+
+        Errors: ProtectError where it is none, was made with another key, or has come before.
+        """
+        return bytes(_in_place(_UNPROTECT_REPORT, self._session, data))
+
+
+def _in_place(process: Any, session: Any, packet: bytes) -> memoryview:
+    """Have libsrtp change one packet at the buffer's beginning. Valid until the next call. Errors: ProtectError."""
+    size = len(packet)
+    _VIEW[:size] = packet
+    _LENGTHS[0] = size
+    if status := process(session, _BUFFER, _LENGTHS):
+        raise ProtectError(status)
+    size = _LENGTHS[0]
+    return _VIEW[:size]
 
 
 def _number(at: int, end: int, stride: int, first: int, count: int) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path as File
 from typing import Final
 
-import pylibsrtp
 from aiortc import RTCBundlePolicy, RTCCertificate, RTCConfiguration, RTCDtlsTransport, RTCPeerConnection
 from aiortc.rtcdtlstransport import (
     SRTP_AEAD_AES_128_GCM,
@@ -19,10 +18,11 @@ from aiortc.rtcdtlstransport import (
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
+from pylibsrtp import Session
 
-from agent.webrtc.guard import Drops
+from agent.webrtc.guard import is_report
 from agent.webrtc.records import datagrams
-from agent.webrtc.seams.sockets import DATA_RECEIVED
+from agent.webrtc.seams.sockets import DATA_RECEIVED, REPORT_RECEIVED
 
 _DTLS_1_2: Final = 0xFEFD  # RFC 6347, section 4.1; pyOpenSSL names only the versions of TLS
 BUNDLE: Final = RTCBundlePolicy.MAX_BUNDLE  # else aiortc makes a transport for a data channel, and discards it
@@ -91,21 +91,24 @@ def send_by_records(transport: RTCDtlsTransport) -> None:
     setattr(transport, WRITE_SSL, write_ssl)
 
 
-def on_rtcp(transport: RTCDtlsTransport, take: Callable[[bytes], None], drops: Drops) -> None:
-    """Give each compound RTCP packet to `take`, decrypted, at once: aiortc's way costs a queue and two tasks."""
+def on_rtcp(transport: RTCDtlsTransport, take: Callable[[bytes], None], begin: Callable[[Session], None]) -> None:
+    """Give each report to `take` at once, protected as it came: aiortc's way costs a queue and two tasks.
+
+    `begin` gets what unprotects them, when DTLS stands.
+    """
     connection = transport.transport._connection
     queue = connection.data_received
 
     def data_received(data: bytes, component: int) -> None:
-        srtp = transport._rx_srtp
         if not data or not 128 <= data[0] < 192:  # RFC 7983, section 7
             queue(data, component)
-        elif srtp is not None and len(data) > 1 and 192 <= data[1] < 224:  # RFC 5761, section 4
-            try:
-                report = srtp.unprotect_rtcp(data)
-            except (pylibsrtp.Error, ValueError):
-                drops.forged += 1
-                return
-            take(report)
+        elif is_report(data):
+            take(data)
 
+    def on_state() -> None:
+        if transport.state == "connected":
+            begin(transport._rx_srtp)
+
+    transport.on("statechange", on_state)
     setattr(connection, DATA_RECEIVED, data_received)
+    setattr(connection, REPORT_RECEIVED, take)

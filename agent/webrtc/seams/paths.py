@@ -11,6 +11,7 @@ from aiortc import RTCDtlsTransport
 
 from agent.webrtc.inbox import Inbox
 from agent.webrtc.path import Address, Path
+from agent.webrtc.seams.sockets import GuardedSocket
 
 REMOVE_READER, ADD_READER, READ_READY = "_remove_reader", "_add_reader", "_read_ready"
 TURN_CLIENT: Final = "_TurnTransport__inner_protocol"
@@ -54,5 +55,6 @@ def path(pair: CandidatePair, inbox: Inbox) -> Path:
 
     own = sock.dup()
     getattr(loop, REMOVE_READER)(sock.fileno())
-    inbox.join(own, pair.protocol.datagram_received)
+    ours = pair.protocol
+    inbox.join(own, ours.shortcut(pair.remote_addr) if isinstance(ours, GuardedSocket) else ours.datagram_received)
     return Path(own, pair.remote_addr, transport.sendto, inbox=inbox, on_close=give_back)

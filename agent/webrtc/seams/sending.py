@@ -14,13 +14,12 @@ from aiortc import RTCDtlsTransport, RTCRtpCodecParameters, RTCRtpSender, RTCRtp
 from aiortc.codecs import CODECS, HEADER_EXTENSIONS, is_rtx
 from aiortc.rtcdtlstransport import SRTP_AEAD_AES_128_GCM, SRTP_AEAD_AES_256_GCM, SRTP_AES128_CM_SHA1_80
 from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpHeaderExtensionParameters, RTCRtpSendParameters
-from aiortc.rtp import RtcpByePacket, RtcpSdesPacket, RtcpSenderInfo, RtcpSourceInfo, RtcpSrPacket
+from aiortc.rtp import RtcpByePacket
 
 from agent.media import rtcp, rtp
 
 _NTP_EPOCH_S: Final = 2_208_988_800  # from 1900 to 1970 (RFC 5905, section 6)
-_CNAME: Final = 1  # RFC 3550, section 6.5.1
-_BETWEEN_REPORTS_S: Final = (0.5, 1.5)
+_LEAST_BETWEEN_REPORTS_S: Final = 0.5  # and up to a second more
 SENDER: Final = "_RTCRtpTransceiver__sender"
 STARTED: Final = "_RTCRtpSender__rtp_started"
 EXITED: Final = "_RTCRtpSender__rtp_exited"
@@ -84,11 +83,13 @@ class Sender(RTCRtpSender):
         self.report_at = 0.0
         self._lsr, self._lsr_at = 0, 0.0
         self._parameters: RTCRtpSendParameters | None = None
+        self._description = b""
         self._asked: tuple[rtcp.ReferenceTime, float] | None = None
 
     async def send(self, parameters: RTCRtpSendParameters) -> None:
         """Begin, with what was negotiated."""
         self._parameters = parameters
+        self._description = rtcp.description(self._ssrc, parameters.rtcp.cname or "")
         await super().send(parameters)
 
     async def _run_rtp(self, codec: RTCRtpCodecParameters) -> None:
@@ -127,21 +128,15 @@ class Sender(RTCRtpSender):
         Both of its times are of this moment (section 6.4.1): the RTP time lies as far behind the last picture's as the
         clock does.
         """
-        parameters = self._parameters
-        assert parameters is not None  # noqa: S101  # send() came first
         now = time.monotonic()
-        self.report_at = now + random.uniform(*_BETWEEN_REPORTS_S)  # noqa: S311  # spreads them (section 6.2)
+        self.report_at = now + _LEAST_BETWEEN_REPORTS_S + random.random()  # noqa: S311  # spreads them (section 6.2)
         self._lsr_at = time.time()
         ntp = int((self._lsr_at + _NTP_EPOCH_S) * 2**32)
         self._lsr = ntp >> 16 & 0xFFFFFFFF
-        info = RtcpSenderInfo(
-            ntp_timestamp=ntp,
-            rtp_timestamp=progress.timestamp + int((now - progress.captured_at) * 90_000) & 0xFFFFFFFF,
-            packet_count=progress.packets & 0xFFFFFFFF,
-            octet_count=progress.octets & 0xFFFFFFFF,
-        )
-        name = RtcpSourceInfo(ssrc=self._ssrc, items=[(_CNAME, (parameters.rtcp.cname or "").encode())])
-        said = bytes(RtcpSrPacket(ssrc=self._ssrc, sender_info=info)) + bytes(RtcpSdesPacket(chunks=[name]))
+        packets, octets, timestamp, captured_at = progress
+        timestamp += int((now - captured_at) * 90_000)
+        said = rtcp.sender_report(self._ssrc, ntp=ntp, timestamp=timestamp, packets=packets, octets=octets)
+        said += self._description
         if self._asked is not None:
             (clock, at), self._asked = self._asked, None
             said += rtcp.delay_since(clock, now - at, self._ssrc)

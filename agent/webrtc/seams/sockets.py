@@ -10,11 +10,12 @@ from aioice import ice, stun
 from aioice.ice import CandidatePair, Connection, StunProtocol
 from aiortc import RTCDtlsTransport
 
-from agent.webrtc.guard import MAX_QUEUED, Guard, Kind
+from agent.webrtc.guard import MAX_QUEUED, Guard, Kind, Receive
 
 DATA_RECEIVED: Final = "data_received"
 CHECK_STATE: Final = "check_state"
 GUARD: Final = "camward_guard"  # a name of ours on aioice's connections
+REPORT_RECEIVED: Final = "camward_report_received"  # another
 MAX_SIZE: Final = "max_size"
 SOCKET: Final = "StunProtocol"
 PARSE: Final = "parse_message"
@@ -54,6 +55,13 @@ class GuardedSocket(StunProtocol):
             self._check(guard, data, (addr[0], addr[1]))
         elif kind is Kind.RESPONSE:
             self._response(guard, data, (addr[0], addr[1]))
+
+    def shortcut(self, addr: tuple[Any, ...]) -> Receive:
+        """Give what does as `datagram_received` does, and in fewer steps where a report from `addr` comes."""
+        report = getattr(self.receiver, REPORT_RECEIVED, None)
+        if self._guard is None or report is None:
+            return self.datagram_received
+        return self._guard.shortcut((self.id, addr[0], addr[1]), report, self.datagram_received)
 
     def _check(self, guard: Guard, data: bytes, addr: tuple[str, int]) -> None:
         ours = self.receiver

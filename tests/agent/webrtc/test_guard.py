@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from aioice import stun
 from hypothesis import given
@@ -21,6 +23,7 @@ from agent.webrtc.guard import (
 from tests.kit.hostile_datagrams import HOSTILE, raw_stun, request
 
 VIEWER = (1, "192.0.2.1", 5000)
+_, HOST, PORT = VIEWER
 STRANGER = (1, "203.0.113.9", 4000)
 FORBIDDEN = (1, "127.0.0.1", 4000)
 OURS, THEIRS, PASSWORD = "abcd", "efgh", "p" * 22
@@ -64,6 +67,44 @@ def test_what_no_session_speaks_is_dropped_whoever_sends_it(guard: Guard, first:
 
     assert guard.sort(bytes([first]) + bytes(40), VIEWER) is Kind.NOTHING
     assert guard.drops.alien == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "addr", "is_short"),
+    [
+        (RTCP, (HOST, PORT), True),
+        (RTCP, (HOST, PORT, 0, 0), True),  # as IPv6 says addresses
+        (RTCP[:2] + bytes(MAX_BYTES - 2), (HOST, PORT), True),
+        (RTCP[:2] + bytes(MAX_BYTES - 1), (HOST, PORT), False),
+        (RTCP, (HOST, PORT ^ 1), False),
+        (RTCP, ("192.0.2.99", PORT), False),
+        (b"\x80\x60" + bytes(30), (HOST, PORT), False),
+        (DTLS, (HOST, PORT), False),
+        (good(), (HOST, PORT), False),
+        (RTCP[:1], (HOST, PORT), False),
+        (b"", (HOST, PORT), False),
+    ],
+    ids=["report", "IPv6", "long", "over-long", "port", "host", "RTP", "DTLS", "check", "one byte", "empty"],
+)
+def test_a_shortcut_is_for_reports_from_its_address_and_all_else_goes_through_the_guard(
+    guard: Guard, data: bytes, addr: tuple[Any, ...], is_short: bool
+) -> None:
+    guard.succeeded(VIEWER)
+    reports, others = list[bytes](), list[tuple[bytes, object]]()
+    take = guard.shortcut(VIEWER, reports.append, lambda data, addr: others.append((data, addr)))
+
+    take(data, addr)
+
+    assert reports == [data] * is_short
+    assert others == [(data, addr)] * (not is_short)
+
+
+def test_there_is_no_shortcut_from_where_no_pair_has_succeeded(guard: Guard) -> None:
+    def otherwise(data: bytes, addr: tuple[Any, ...]) -> None: ...
+
+    guard.succeeded((2, *VIEWER[1:]))
+
+    assert guard.shortcut(VIEWER, lambda data: None, otherwise) is otherwise
 
 
 def test_a_check_that_knows_both_names_and_our_password_passes(guard: Guard) -> None:

@@ -91,15 +91,27 @@ async def test_the_hurry_ends_after_its_last_cause(ours: socket.socket, viewer: 
     inbox.leave(ours)
 
 
-async def test_while_pictures_leave_no_timer_wakes_it(ours: socket.socket, viewer: socket.socket) -> None:
+@pytest.mark.parametrize(("fps", "most_timers"), [(15, 90), (30, 45), (60, 30)])
+async def test_while_pictures_leave_no_timer_wakes_it_and_not_each_of_them_makes_one(
+    ours: socket.socket, monkeypatch: pytest.MonkeyPatch, fps: int, most_timers: int
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)  # the loop, which asks as well, does not run meanwhile
     inbox = Inbox()
     inbox.join(ours, lambda data, address: None)
-    first = inbox._timer
-    inbox.read()
+    timers = {inbox._timer}
 
-    assert first is not None
-    assert first.cancelled()
+    for _ in range(90):
+        now += 1 / fps
+        assert inbox._timer is not None
+        assert inbox._timer.when() > now
+        inbox.read()
+        assert now + LONGEST_S / 2 <= inbox._timer.when() <= now + LONGEST_S
+        timers.add(inbox._timer)
+
     inbox.leave(ours)
+    assert len(timers) <= most_timers + 1
+    assert all(timer is not None and timer.cancelled() for timer in timers)
 
 
 async def test_who_has_left_is_read_no_more_not_even_in_the_same_reading(

@@ -22,10 +22,10 @@ from aiortc.rtcdtlstransport import (
     RTCCertificate,
     RTCDtlsTransport,
 )
-from aiortc.rtcrtpparameters import RTCRtcpParameters, RTCRtpSendParameters
 from aiortc.rtp import RtcpPacket, RtcpSenderInfo, RtcpSrPacket
 from OpenSSL import SSL
 
+from agent.media import rtcp
 from agent.webrtc.seams import dtls, sending
 from protocol.names import Role, device_id
 from tests.kit.caller import Signer, TrustTree
@@ -148,6 +148,18 @@ async def test_what_was_sent_goes_into_sender_reports(house: House) -> None:
     assert told.octet_count == sum(payloads)
 
 
+async def test_the_source_is_described_by_the_name_that_the_answer_gives_it(house: House) -> None:
+    call = await house.watch("a")
+    out = house.session("a").egress._out
+    assert out is not None
+
+    (description,) = RtcpPacket.parse(out.sender._description)
+    (chunk,) = description.chunks
+    ((_, name),) = chunk.items
+
+    assert f"a=ssrc:{chunk.ssrc} cname:{name.decode()}" in await call.answer
+
+
 async def test_a_round_trip_is_known_from_the_report_on_our_last_report(transceiver: RTCRtpTransceiver) -> None:
     sender = _reporting(transceiver)
     assert sender.round_trip_s(0, 0.0, 100.0) is None
@@ -183,7 +195,7 @@ PROGRESS = sending.Progress(packets=3, octets=3_000, timestamp=1_000, captured_a
 
 def _reporting(transceiver: RTCRtpTransceiver) -> sending.Sender:
     sender = sending.place_sender(transceiver, lambda agreed: None, ssrc=7)
-    sender._parameters = RTCRtpSendParameters(rtcp=RTCRtcpParameters(cname="camera"))
+    sender._description = rtcp.description(7, "camera")
     return sender
 
 

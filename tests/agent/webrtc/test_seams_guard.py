@@ -11,10 +11,12 @@ import pytest
 from aioice import ice, stun, turn
 from aioice.ice import CandidatePair, Connection, StunProtocol
 from aiortc import RTCDtlsTransport, RTCRtpTransceiver
+from aiortc.rtp import RTCP_PSFB_PLI, RtcpPsfbPacket
 from OpenSSL import SSL
 
-from agent.webrtc.guard import MAX_QUEUED, Drops, Guard
-from agent.webrtc.seams import dtls, sockets
+from agent.media.stream import Stream
+from agent.webrtc.guard import MAX_BYTES, MAX_QUEUED, Drops, Guard, is_report
+from agent.webrtc.seams import dtls, paths, sockets
 from tests.kit.foundations import moved, takes
 from tests.kit.hostile_datagrams import raw_stun, request
 from tests.kit.house import House
@@ -99,6 +101,44 @@ async def test_data_passes_once_its_pair_has_succeeded_and_what_was_early_with_i
     assert [message.message_class for message in sent] == [stun.Class.RESPONSE]
     assert [connection._queue.get_nowait() for _ in range(2)] == [(b"\x16early", 1), (b"\x16late", 1)]
     assert guard.account() == ""
+
+
+async def test_reports_over_the_nominated_pair_take_a_shortcut_and_no_others_can(
+    house: House, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guarded, receive = list[bytes](), sockets.GuardedSocket.datagram_received
+
+    def receives(sock: sockets.GuardedSocket, data: bytes, addr: tuple[str, int]) -> None:
+        if is_report(data):
+            guarded.append(data)
+        receive(sock, data, addr)
+
+    monkeypatch.setattr(sockets.GuardedSocket, "datagram_received", receives)
+    call = await house.watch("a")
+    out, drops = house.session("a").egress._out, house.session("a").guard.drops
+    assert out is not None
+    guarded.clear()
+
+    await call.watcher.report(RtcpPsfbPacket(fmt=RTCP_PSFB_PLI, ssrc=1, media_ssrc=call.watcher.ssrc))
+    await call.until(lambda: stream.keyframe_causes["pli"] == 1)
+    assert guarded == []
+
+    pair = paths.nominated(out.transport)[1]
+    take, (host, port) = pair.protocol.shortcut(pair.remote_addr), pair.remote_addr
+    take(b"\x80\xc8forged", (host, port))
+    assert (guarded, drops.counts()) == ([], {"forged": 1})
+    others = [(b"\x80\xc8" + bytes(MAX_BYTES), port), (b"\x80\xc8stranger", port ^ 1)]
+    for data, other in others:
+        take(data, (host, other))
+    assert guarded == [data for data, _ in others]
+    assert drops.counts() == {"forged": 1, "over-long": 1, "stranger": 1}
+
+
+def test_a_socket_whose_reports_nobody_takes_has_no_shortcut(transceiver: RTCRtpTransceiver) -> None:
+    _, guard, sock = guarded(transceiver)
+    guard.succeeded((sock.id, *VIEWER))
+
+    assert sock.shortcut(VIEWER) == sock.datagram_received
 
 
 async def test_a_check_that_a_nomination_cut_off_begins_again_where_the_viewer_may_have_chosen_that_pair(

@@ -15,7 +15,7 @@ from pylibsrtp._binding import ffi, lib
 from agent.media import annexb, rtp
 from agent.media.packetize import packetize
 from agent.media.rtp import Image, Layout, Retransmission
-from agent.webrtc.srtp import ProtectError, Protector
+from agent.webrtc.srtp import ProtectError, Protector, Unprotector
 from tests.kit.footage import nal, unit_of
 
 _IDS = {rtp.MID: 1, rtp.TRANSPORT_CC: 4, rtp.PLAYOUT_DELAY: 5}
@@ -174,6 +174,45 @@ def test_pictures_and_what_is_resent_share_a_key_under_two_names(profile: Profil
     assert resent.payload == (10).to_bytes(2, "big") + original.payload
 
 
+reports = st.integers(0, 330).map(lambda words: b"\x80\xc9" + (words + 1).to_bytes(2, "big") + bytes(4 + 4 * words))
+
+
+@profiles
+@given(st.lists(reports, max_size=5))
+def test_a_report_is_protected_and_unprotected_as_pylibsrtp_does_both(profile: Profile, compounds: list[bytes]) -> None:
+    protector, theirs = Protector(profile.sender(), profile.layout({})), profile.sender()
+    unprotector, receiver = Unprotector(profile.receiver()), profile.receiver()
+
+    for compound in compounds:
+        wire = bytes(protector.report(compound))
+
+        assert wire == theirs.protect_rtcp(compound)
+        assert unprotector.report(wire) == receiver.unprotect_rtcp(wire) == compound
+
+
+@profiles
+def test_a_report_that_is_forged_cut_short_or_comes_again_is_refused(profile: Profile) -> None:
+    unprotector, viewer = Unprotector(profile.receiver()), profile.sender()
+    report = b"\x81\xce\0\x02" + bytes(8)
+    wire = viewer.protect_rtcp(report)
+    assert unprotector.report(wire) == report
+
+    again = viewer.protect_rtcp(report)
+    for refused in (
+        wire,
+        report,
+        report + bytes(14),
+        again[:-1],
+        again[:9] + b"x" + again[10:],
+        b"\x80\xc8",
+        bytes(2000),
+    ):
+        with pytest.raises(ProtectError):
+            unprotector.report(refused)
+
+    assert unprotector.report(again) == report
+
+
 def test_what_libsrtp_refuses_is_an_error_that_says_its_number() -> None:
     layout = _GCM.layout({})
     protector = Protector(Session(), layout)  # without a key
@@ -192,12 +231,13 @@ def test_pylibsrtp_keeps_libsrtps_session_where_the_protector_takes_it() -> None
     assert session._srtp[0] != ffi.NULL, moved
 
 
-def test_libsrtp_protects_in_place_with_the_arguments_that_the_protector_gives() -> None:
-    assert hasattr(lib, "srtp_protect"), "pylibsrtp._binding.lib has no srtp_protect any more"
-    protect = ffi.typeof(lib.srtp_protect)
+@pytest.mark.parametrize("name", ["srtp_protect", "srtp_protect_rtcp", "srtp_unprotect_rtcp"])
+def test_libsrtp_works_in_place_with_the_arguments_that_it_is_given(name: str) -> None:
+    assert hasattr(lib, name), f"pylibsrtp._binding.lib has no {name} any more"
+    function = ffi.typeof(getattr(lib, name))
 
-    assert list(protect.args) == [ffi.typeof("srtp_t"), ffi.typeof("void *"), ffi.typeof("int *")], (
-        f"srtp_protect takes {protect.args} now"
+    assert list(function.args) == [ffi.typeof("srtp_t"), ffi.typeof("void *"), ffi.typeof("int *")], (
+        f"{name} takes {function.args} now"
     )
-    assert protect.result is ffi.typeof("srtp_err_status_t"), f"srtp_protect returns {protect.result} now"
+    assert function.result is ffi.typeof("srtp_err_status_t"), f"{name} returns {function.result} now"
     assert lib.srtp_err_status_ok == 0, "success is no longer 0"
