@@ -77,6 +77,9 @@ def is_b_slice(unit: bytes) -> bool:
     """Say whether a slice is bidirectional, that is of slice_type 1 or 6 (H.264 table 7-6)."""
     if nal_type(unit) != SLICE:
         return False
+    # Of macroblock 0 on and of slice_type 0 or 5, as nearly all are: their bits are 1 1, or 1 00110.
+    if len(unit) > 1 and (unit[1] >> 6 == 0b11 or unit[1] >> 2 == 0b100110):
+        return False
     first_macroblock_and_type = _golomb(unit, 1, 2)
     return first_macroblock_and_type[1] % 5 == 1
 
