@@ -95,9 +95,9 @@ class Clip:
                 period_us = round(1_000_000 / _rate(container.streams.video[0]))
                 before_us: int | None = None
                 for picture in _read_ahead(self._pictures(container)):
-                    if self._stopped.is_set():
-                        return
                     if self._keyframe_wanted and not picture.keyframe:
+                        if self._stopped.is_set():
+                            return
                         before_us = None
                         continue
                     self._keyframe_wanted = False
@@ -106,11 +106,14 @@ class Clip:
                         step_us = period_us
                     pts_us = 0 if pts_us is None else pts_us + step_us
                     before_us = picture.pts_us
-                    yield AccessUnit(units=picture.units, pts_us=pts_us, keyframe=picture.keyframe)
+                    yield picture.at(pts_us)
 
     def _pictures(self, container: InputContainer) -> Iterator[AccessUnit]:
         """Yield one pass of the file, from its first keyframe on, with the times that stand in it."""
         video = container.streams.video[0]
+        rate = _rate(video)
+        # In whole numbers: to multiply a fraction costs more than to copy the packet.
+        ticks_us, ticks = (1_000_000 * (video.time_base or 1 / rate)).as_integer_ratio()
         extradata = video.codec_context.extradata or b""
         try:
             avc = annexb.avc_config(extradata) if extradata.startswith(b"\x01") else None
@@ -119,11 +122,12 @@ class Clip:
                 sample = bytes(packet)
                 if not sample:
                     continue  # the demuxer's way to say that the file ends
-                units = list(annexb.avcc_units(sample, avc.length_bytes) if avc else annexb.nal_units(sample))
-                if any(map(annexb.is_b_slice, units)):
-                    raise self._refusal("has B frames, which WebRTC cannot show")
-                at_s = index / _rate(video) if packet.pts is None else packet.pts * packet.time_base
-                if (picture := assembler.access_unit(units, int(at_s * 1_000_000))) is not None:
+                units = annexb.avcc_units(sample, avc.length_bytes) if avc else list(annexb.nal_units(sample))
+                for unit in units:
+                    if annexb.is_b_slice(unit):
+                        raise self._refusal("has B frames, which WebRTC cannot show")
+                pts_us = index * 1_000_000 // rate if packet.pts is None else packet.pts * ticks_us // ticks
+                if (picture := assembler.access_unit(units, pts_us)) is not None:
                     yield picture
         except (annexb.MalformedH264, av.FFmpegError) as error:
             raise self._refusal(f"is damaged ({error})") from error

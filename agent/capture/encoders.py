@@ -54,7 +54,7 @@ class Encoders:
             self._sub = Encoder(self._sub_config)
         self._sub.set_bitrate(self._sub_bps)
         for unit in self._sub.encode(small or self._smaller(frame), pts_us):
-            yield dataclasses.replace(unit, stream="sub")
+            yield unit.of("sub")
 
     def want_sub(self, wanted: bool) -> None:
         """Begin the second encode with the next picture, with a keyframe, or end it."""

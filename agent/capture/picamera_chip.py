@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import os
 import queue
@@ -109,7 +108,7 @@ class Chips:
             except MalformedH264 as error:
                 raise TemporaryCaptureError(f"the board's encoder gave damaged H.264 ({error})") from error
             if unit is not None:
-                yield dataclasses.replace(unit, stream=stream)
+                yield unit.of(stream)
 
     def _follow_sub(self, wanted: bool) -> None:
         encoder, fed = self._encoders.get("sub"), self._camera.encoders

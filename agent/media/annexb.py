@@ -16,8 +16,6 @@ PPS = 8
 DELIMITER = 9
 FILLER = 12
 
-_PICTURE = range(SLICE, IDR + 1)
-
 
 class MalformedH264(ValueError):
     """The bytes are not the H.264 they claim to be; the message says where it breaks."""
@@ -60,12 +58,14 @@ def avc_config(extradata: bytes) -> AvcConfig:
     return AvcConfig(length_bytes=(extradata[4] & 3) + 1, parameter_sets=tuple(sets))
 
 
-def avcc_units(sample: bytes, length_bytes: int) -> Iterator[bytes]:
+def avcc_units(sample: bytes, length_bytes: int) -> list[bytes]:
     """Split a sample of length-prefixed NAL units (14496-15, 5.3.4.2). Errors: MalformedH264."""
+    units: list[bytes] = []
     at = 0
     while at < len(sample):
         unit, at = _prefixed(sample, at, length_bytes)
-        yield unit
+        units.append(unit)
+    return units
 
 
 def nal_type(unit: bytes) -> int:
@@ -76,6 +76,9 @@ def nal_type(unit: bytes) -> int:
 def is_b_slice(unit: bytes) -> bool:
     """Say whether a slice is bidirectional, that is of slice_type 1 or 6 (H.264 table 7-6)."""
     if nal_type(unit) != SLICE:
+        return False
+    # Of macroblock 0 on and of slice_type 0 or 5, as nearly all are: their bits are 1 1, or 1 00110.
+    if len(unit) > 1 and (unit[1] >> 6 == 0b11 or unit[1] >> 2 == 0b100110):
         return False
     first_macroblock_and_type = _golomb(unit, 1, 2)
     return first_macroblock_and_type[1] % 5 == 1
@@ -104,7 +107,7 @@ class Assembler:
                 self._keep(unit)
             elif kind not in (DELIMITER, FILLER):
                 rest.append(unit)
-                picture = picture or kind in _PICTURE
+                picture = picture or SLICE <= kind <= IDR
                 keyframe = keyframe or kind == IDR
         if keyframe and {kind for kind, _ in self._sets} != {SPS, PPS}:
             return None
@@ -113,8 +116,9 @@ class Assembler:
         if self._last_pts_us is not None:
             pts_us = max(pts_us, self._last_pts_us + 1)
         self._last_pts_us = pts_us
-        before = [self._sets[key] for key in sorted(self._sets)] if keyframe else []
-        return AccessUnit(units=(*before, *rest), pts_us=pts_us, keyframe=keyframe)
+        if keyframe:
+            rest = [*(self._sets[key] for key in sorted(self._sets)), *rest]
+        return AccessUnit(units=tuple(rest), pts_us=pts_us, keyframe=keyframe)
 
     def _keep(self, unit: bytes) -> None:
         # A PPS begins with its own number, an SPS with three bytes of profile and level (7.3.2.1, 7.3.2.2).

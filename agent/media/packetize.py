@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Any, Final
 
 from agent.media import annexb
@@ -21,73 +20,83 @@ _FU_A: Final = 28
 _START, _END = 0x80, 0x40  # of the FU header (section 5.8)
 _NRI_AND_F: Final = 0xE0
 _IN_STAP: Final = frozenset({annexb.SEI, annexb.SPS, annexb.PPS})
+_FU_HEADS: Final = [
+    [bytes((header & _NRI_AND_F | _FU_A, header & 0x1F | flag)) for flag in (_START, 0, _END)] for header in range(256)
+]
+"""What the first fragment of a NAL unit begins with, those between and the last, by the NAL unit's first byte."""
 
 
-@dataclass(frozen=True, slots=True)
+Burst = tuple[list[bytes], list[bytes]]
+"""Consecutive payloads of one size, but for the last, which may be shorter: what one system call can send.
+
+Each is a head and a body, which are joined only where the whole packet is: there are the heads, and as many bodies.
+"""
+
+
 class Packetized:
-    """An access unit as RTP payloads.
+    """An access unit for RTP: `timestamp` is RTP's, `captured_at` and `published_at` are monotonic seconds.
 
-    `bursts` are consecutive payloads of one size each, but for the last of a burst, which may be shorter: what one
-    system call can send. `timestamp` is RTP's; `captured_at` and `published_at` are monotonic seconds. `images` keeps
-    what `rtp.images` made of the bursts, by layout.
+    `images` keeps what `rtp.images` made of it, by layout.
     """
 
-    unit: AccessUnit
-    timestamp: int
-    captured_at: float
-    published_at: float
-    bursts: tuple[tuple[bytes, ...], ...]
-    images: dict[Any, tuple[Any, ...]] = field(default_factory=dict, compare=False, repr=False)
+    __slots__ = ("captured_at", "images", "published_at", "stream", "timestamp", "unit")
 
-    @property
-    def stream(self) -> StreamName:
-        """The stream this unit is of."""
-        return self.unit.stream
-
-
-def packetize(unit: AccessUnit, *, timestamp: int, captured_at: float, published_at: float) -> Packetized:
-    """Cut `unit` into payloads: STAP-A for parameter sets, FU-A for what is large."""
-    return Packetized(unit, timestamp, captured_at, published_at, tuple(_bursts(unit.units)))
+    # Written out: what a dataclass makes cannot be compiled.
+    def __init__(self, unit: AccessUnit, timestamp: int, captured_at: float, published_at: float) -> None:
+        self.unit = unit
+        self.stream: StreamName = unit.stream
+        self.timestamp = timestamp
+        self.captured_at = captured_at
+        self.published_at = published_at
+        self.images: dict[Any, list[Any]] = {}
 
 
-def _bursts(units: Iterable[bytes]) -> Iterator[tuple[bytes, ...]]:
+def bursts(units: Iterable[bytes]) -> list[Burst]:
+    """Cut NAL units into payloads: STAP-A for parameter sets, FU-A for what is large."""
+    made: list[Burst] = []
     small: list[bytes] = []
     for unit in units:
-        if annexb.nal_type(unit) in _IN_STAP and _stap_size([*small, unit]) <= MAX_PAYLOAD:
+        is_small = len(unit) <= MAX_PAYLOAD
+        if is_small and annexb.nal_type(unit) in _IN_STAP and _stap_size([*small, unit]) <= MAX_PAYLOAD:
             small.append(unit)
             continue
         if small:
-            yield (_aggregated(small),)
+            made.append(_aggregated(small))
             small = []
-        if len(unit) <= MAX_PAYLOAD:
-            yield (unit,)
+        if is_small:
+            made.append(_whole(unit))
         else:
-            fragments = _fragments(unit)
-            for begin in range(0, len(fragments), MOST_IN_BURST):
-                yield tuple(fragments[begin : begin + MOST_IN_BURST])
+            made += _fragments(unit)
     if small:
-        yield (_aggregated(small),)
+        made.append(_aggregated(small))
+    return made
 
 
 def _stap_size(units: list[bytes]) -> int:
     return 1 + sum(2 + len(unit) for unit in units)
 
 
-def _aggregated(units: list[bytes]) -> bytes:
+def _whole(payload: bytes) -> Burst:
+    return [b""], [payload]
+
+
+def _aggregated(units: list[bytes]) -> Burst:
     """Make a STAP-A (section 5.7.1); a single unit stays as it is."""
     if len(units) == 1:
-        return units[0]
+        return _whole(units[0])
     # F is set when any has it, and NRI is the highest of all (section 5.3).
     header = max(unit[0] & _NRI_AND_F for unit in units) | _STAP_A
-    return bytes([header]) + b"".join(len(unit).to_bytes(2, "big") + unit for unit in units)
+    return _whole(bytes([header]) + b"".join([len(unit).to_bytes(2, "big") + unit for unit in units]))
 
 
-def _fragments(unit: bytes) -> list[bytes]:
+def _fragments(unit: bytes) -> list[Burst]:
     """Make FU-As (section 5.8), all of MAX_PAYLOAD bytes but the last."""
-    indicator, kind = unit[0] & _NRI_AND_F | _FU_A, unit[0] & 0x1F
     step = MAX_PAYLOAD - 2
-    first, middle, last = (bytes([indicator, kind | flag]) for flag in (_START, 0, _END))
-    fragments = [middle + unit[begin : begin + step] for begin in range(1, len(unit), step)]
-    fragments[0] = first + fragments[0][2:]
-    fragments[-1] = last + fragments[-1][2:]
-    return fragments
+    bodies = [unit[begin : begin + step] for begin in range(1, len(unit), step)]
+    first, middle, last = _FU_HEADS[unit[0]]
+    heads = [middle] * len(bodies)
+    heads[0], heads[-1] = first, last
+    if len(bodies) <= MOST_IN_BURST:  # which is every picture but a keyframe
+        return [(heads, bodies)]
+    parts = [(begin, begin + MOST_IN_BURST) for begin in range(0, len(bodies), MOST_IN_BURST)]
+    return [(heads[begin:end], bodies[begin:end]) for begin, end in parts]

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from agent.media.access_unit import AccessUnit, StreamName
 from agent.media.capture_clock import CaptureClock
-from agent.media.packetize import Packetized, packetize
+from agent.media.packetize import Packetized
 
 KEYFRAME_QUIET_S: Final = 0.5
 """The encoder is asked for a keyframe at most so often: each costs as much as some twenty other pictures."""
@@ -22,7 +22,7 @@ class Viewer(Protocol):
 
 
 class Stream:
-    """Cuts access units into packets, once, and hands them to all viewers. Times (`now`) are monotonic seconds.
+    """Hands access units to all viewers, who share the packets made of them. Times (`now`) are monotonic seconds.
 
     `ask` asks the encoder for a keyframe; `sent` is called when a picture has been handed to everyone. What came since
     the last keyframe is kept while that is younger than KEYFRAME_QUIET_S: who joins then is served from it, where the
@@ -91,7 +91,7 @@ class Stream:
             self._recent.clear()
             return
         timestamp = self._origin + unit.pts_us * 9 // 100 & 0xFFFF_FFFF
-        packetized = packetize(unit, timestamp=timestamp, captured_at=captured_at, published_at=now)
+        packetized = Packetized(unit, timestamp, captured_at, now)
         self._remember(packetized, now)
         for viewer in tuple(self._viewers):
             if viewer.take(packetized, now):

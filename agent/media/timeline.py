@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from agent.media.access_unit import AccessUnit
 
 
@@ -31,6 +29,6 @@ class Timeline:
             self._restarted = False
         self._seen_at = now
         if self._offset_us:
-            unit = dataclasses.replace(unit, pts_us=unit.pts_us + self._offset_us)
+            unit = unit.at(unit.pts_us + self._offset_us)
         self._last_us = unit.pts_us if self._last_us is None else max(self._last_us, unit.pts_us)
         return unit

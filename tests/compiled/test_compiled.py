@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.media.access_unit import AccessUnit
+from agent.media.annexb import AvcConfig
 from agent.webrtc.guard import Drops
 
 pytestmark = pytest.mark.compiled
@@ -55,14 +56,17 @@ def test_the_working_tree_is_left_as_it_was() -> None:
 
 
 def test_what_is_frozen_stays_frozen_and_what_has_slots_takes_nothing_else() -> None:
-    unit, drops = AccessUnit(units=(b"",), pts_us=1, keyframe=True), Drops()
+    config, drops = AvcConfig(length_bytes=4, parameter_sets=(b"",)), Drops()
+    unit = AccessUnit(units=(b"",), pts_us=1, keyframe=True)
 
     with pytest.raises(dataclasses.FrozenInstanceError):
+        config.length_bytes = 2  # type: ignore[misc]
+    with pytest.raises(AttributeError):
         unit.pts_us = 2  # type: ignore[misc]
     with pytest.raises(AttributeError):
         drops.unheard_of = 1  # type: ignore[attr-defined]
-    assert dataclasses.replace(unit, pts_us=2) == AccessUnit(units=(b"",), pts_us=2, keyframe=True)
-    assert len({unit, dataclasses.replace(unit)}) == 1
+    assert dataclasses.replace(config, length_bytes=2) == AvcConfig(length_bytes=2, parameter_sets=(b"",))
+    assert len({config, dataclasses.replace(config)}) == 1
 
 
 def test_what_is_of_another_type_than_it_says_is_refused_where_it_comes_in() -> None:

@@ -10,6 +10,7 @@ import av
 
 from agent.media import annexb
 from agent.media.access_unit import AccessUnit, StreamName
+from agent.media.packetize import bursts
 from tests.kit import clips
 
 # No zero byte, so that no part of it looks like a start code.
@@ -26,6 +27,11 @@ def unit_of(nals: Iterable[bytes], *, pts_us: int = 0, stream: StreamName = "mai
     nals = list(nals)
     keyframe = any(annexb.nal_type(unit) == annexb.IDR for unit in nals)
     return AccessUnit(units=tuple(nals), pts_us=pts_us, keyframe=keyframe, stream=stream)
+
+
+def payloads(nals: Iterable[bytes]) -> list[bytes]:
+    """Cut NAL units into RTP payloads."""
+    return [head + body for heads, bodies in bursts(nals) for head, body in zip(heads, bodies, strict=True)]
 
 
 @cache

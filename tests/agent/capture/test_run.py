@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import threading
 
 from agent.capture.run import BOUND, Run
@@ -21,15 +20,15 @@ async def test_each_stream_waits_for_a_keyframe_of_its_own_after_a_loop_that_was
 
     def act(source: Scripted, emit: Emit) -> None:
         keyframe = source.picture()
-        main = dataclasses.replace(keyframe, keyframe=False)
-        sub = dataclasses.replace(main, stream="sub")
+        main = AccessUnit(units=keyframe.units, pts_us=keyframe.pts_us, keyframe=False)
+        sub = main.of("sub")
         for _ in range(BOUND // 2 + 1):
             emit(main)
             emit(sub)
         flooded.set()
         again.wait(5)
         # There is room again: each asks once, and goes on with its own keyframe alone.
-        for unit in (main, sub, keyframe, main, sub, dataclasses.replace(keyframe, stream="sub"), sub):
+        for unit in (main, sub, keyframe, main, sub, keyframe.of("sub"), sub):
             emit(unit)
 
     run = Run(lambda: (TwoStreams(act), "two"), delivered.append, ended.set, bitrates={}, sub_wanted=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 from hypothesis import given
@@ -112,6 +113,16 @@ def test_an_avcc_length_that_reaches_beyond_the_sample_is_refused() -> None:
 def test_b_slices_are_told_from_the_others() -> None:
     assert annexb.is_b_slice(B_SLICE)
     assert not any(map(annexb.is_b_slice, (P_SLICE, IDR, SPS, PPS)))
+
+
+@given(st.integers(0, 8159), st.integers(0, 9), st.integers(0, 0xFFFF))
+def test_the_type_of_a_slice_is_read_wherever_it_begins(first_macroblock: int, slice_type: int, rest: int) -> None:
+    numbers = (f"{number + 1:b}" for number in (first_macroblock, slice_type))
+    bits = "".join("0" * (len(number) - 1) + number for number in numbers) + f"{rest:016b}"
+    bits = bits.ljust(-(-len(bits) // 8) * 8, "1")
+    body = re.sub(rb"\0\0(?=[\0-\3])", b"\0\0\3", int(bits, 2).to_bytes(len(bits) // 8, "big"))
+
+    assert annexb.is_b_slice(b"\x41" + body) == (slice_type % 5 == 1)
 
 
 def test_parameter_sets_are_put_before_each_idr_that_lacks_them() -> None:

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from agent.media.access_unit import AccessUnit
 from agent.media.feed import BOUND, Feed
-from agent.media.packetize import Packetized, packetize
+from agent.media.packetize import Packetized
 
 
 def _unit(pts_us: int, *, keyframe: bool = False) -> Packetized:
     unit = AccessUnit(units=(b"\x41",), pts_us=pts_us, keyframe=keyframe)
-    return packetize(unit, timestamp=0, captured_at=0.0, published_at=0.0)
+    return Packetized(unit, timestamp=0, captured_at=0.0, published_at=0.0)
 
 
 def _drained(feed: Feed) -> list[int]:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from agent.media import annexb
 from agent.media.access_unit import AccessUnit, byte_stream
-from agent.media.packetize import MAX_PAYLOAD, MOST_IN_BURST, packetize
-from tests.kit.footage import nal, recorded, unit_of
+from agent.media.packetize import MAX_PAYLOAD, MOST_IN_BURST, bursts
+from tests.kit.footage import nal, payloads, recorded
 
 _STAP_A, _FU_A = 24, 28
 _START, _END = 0x80, 0x40
@@ -43,23 +43,15 @@ nals = st.builds(
 pictures = st.lists(nals, min_size=1, max_size=8)
 
 
-def _payloads(units: list[bytes]) -> list[bytes]:
-    return list(itertools.chain(*_bursts(units)))
-
-
-def _bursts(units: list[bytes]) -> tuple[tuple[bytes, ...], ...]:
-    return packetize(unit_of(units), timestamp=0, captured_at=0.0, published_at=0.0).bursts
-
-
 @given(pictures)
 def test_every_access_unit_comes_back_byte_for_byte_from_another_projects_depacketizer(units: list[bytes]) -> None:
-    assert b"".join(map(h264_depayload, _payloads(units))) == byte_stream(units)
+    assert b"".join(map(h264_depayload, payloads(units))) == byte_stream(units)
 
 
 @given(pictures)
 def test_no_payload_is_too_long_and_all_of_a_burst_but_the_last_are_equally_long(units: list[bytes]) -> None:
-    for burst in _bursts(units):
-        sizes = [len(payload) for payload in burst]
+    for heads, bodies in bursts(units):
+        sizes = [len(head) + len(body) for head, body in zip(heads, bodies, strict=True)]
         assert 0 < len(sizes) <= MOST_IN_BURST
         assert set(sizes[:-1]) <= {MAX_PAYLOAD}
         assert 0 < sizes[-1] <= MAX_PAYLOAD
@@ -69,7 +61,7 @@ def test_no_payload_is_too_long_and_all_of_a_burst_but_the_last_are_equally_long
 def test_a_large_nal_unit_starts_once_and_ends_once(size: int) -> None:
     unit = bytes([0x65]) + b"\x55" * (size - 1)
 
-    fragments = _payloads([unit])
+    fragments = payloads([unit])
 
     assert {fragment[0] for fragment in fragments} == {0x60 | _FU_A}
     assert {fragment[1] & 0x1F for fragment in fragments} == {annexb.IDR}
@@ -81,15 +73,15 @@ def test_a_large_nal_unit_starts_once_and_ends_once(size: int) -> None:
 def test_a_nal_unit_of_just_the_limit_goes_as_it_is_and_one_byte_more_as_two_fragments() -> None:
     just, more = nal(annexb.SLICE, MAX_PAYLOAD), nal(annexb.SLICE, MAX_PAYLOAD + 1)
 
-    assert _payloads([just]) == [just]
-    assert [len(payload) for payload in _payloads([more])] == [MAX_PAYLOAD, 2 + MAX_PAYLOAD - (MAX_PAYLOAD - 2)]
+    assert payloads([just]) == [just]
+    assert [len(payload) for payload in payloads([more])] == [MAX_PAYLOAD, 2 + MAX_PAYLOAD - (MAX_PAYLOAD - 2)]
 
 
 def test_parameter_sets_go_together_before_their_picture() -> None:
     sps, pps, sei = nal(annexb.SPS, 23, importance=1), nal(annexb.PPS, 4, importance=2), nal(annexb.SEI, 30)
     idr = nal(annexb.IDR, 900)
 
-    aggregated, picture = _payloads([sps, pps, sei, idr])
+    aggregated, picture = payloads([sps, pps, sei, idr])
 
     assert aggregated[0] == 0x60 | _STAP_A  # as important as the most important of them
     assert h264_depayload(aggregated) == byte_stream([sps, pps, sei])
@@ -99,22 +91,22 @@ def test_parameter_sets_go_together_before_their_picture() -> None:
 def test_a_parameter_set_alone_stays_as_it_is() -> None:
     sps, idr = nal(annexb.SPS, 23), nal(annexb.IDR, 900)
 
-    assert _payloads([sps, idr]) == [sps, idr]
+    assert payloads([sps, idr]) == [sps, idr]
 
 
 def test_parameter_sets_that_fill_more_than_a_packet_take_two() -> None:
     sets = [nal(annexb.SPS, 700), nal(annexb.PPS, 400), nal(annexb.PPS, 300)]
 
-    first, second = _payloads(sets)
+    first, second = payloads(sets)
 
     assert h264_depayload(first) == byte_stream(sets[:2])
     assert second == sets[2]
 
 
 def test_a_keyframe_of_many_packets_is_split_into_bursts_that_one_system_call_takes() -> None:
-    bursts = _bursts([nal(annexb.IDR, 60_000)])
+    cut = bursts([nal(annexb.IDR, 60_000)])
 
-    assert [len(burst) for burst in bursts] == [MOST_IN_BURST, 3]
+    assert [(len(heads), len(bodies)) for heads, bodies in cut] == [(MOST_IN_BURST, MOST_IN_BURST), (3, 3)]
 
 
 def test_real_footage_comes_back_from_ffmpegs_rtp_receiver_nal_unit_for_nal_unit(tmp_path: Path) -> None:
@@ -153,11 +145,11 @@ def test_real_footage_comes_back_from_ffmpegs_rtp_receiver_nal_unit_for_nal_unit
 def _rtp_packets(pictures: Iterable[AccessUnit]) -> Iterator[bytes]:
     sequence = itertools.count(65_500)  # it wraps on the way
     for number, picture in enumerate(pictures):
-        payloads = list(itertools.chain(*packetize(picture, timestamp=0, captured_at=0.0, published_at=0.0).bursts))
-        for index, payload in enumerate(payloads, 1):
+        cut = payloads(picture.units)
+        for index, payload in enumerate(cut, 1):
             packet = RtpPacket(
                 payload_type=96,
-                marker=int(index == len(payloads)),
+                marker=int(index == len(cut)),
                 sequence_number=next(sequence) & 0xFFFF,
                 timestamp=number * 3600,
                 ssrc=7,

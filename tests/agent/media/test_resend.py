@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
+import struct
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +15,7 @@ _PLENTY_BPS = 1e9
 
 
 def _image(count: int) -> Image:
-    return Image(bytes(_STRIDE * count), count, _STRIDE, array("i", [_STRIDE - 10] * count), timestamp=0)
+    return Image(bytes(_STRIDE * count), count, _STRIDE, struct.pack("i", _STRIDE - 10) * count, timestamp=0)
 
 
 def _sent(sequence: int, count: int = 10, *, first: int = 0, at: float = 0.0) -> Sent:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
 import pytest
@@ -12,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.media import annexb, rtp
-from agent.media.packetize import MAX_PAYLOAD, MOST_IN_BURST, Packetized, packetize
+from agent.media.packetize import MAX_PAYLOAD, MOST_IN_BURST, Packetized
 from agent.media.rtp import ABS_SEND_TIME, MID, PLAYOUT_DELAY, TRANSPORT_CC, Image, Layout, Retransmission
-from tests.kit.footage import nal, unit_of
+from tests.kit.footage import nal, payloads, unit_of
 
 _ALL = {MID: 1, ABS_SEND_TIME: 3, TRANSPORT_CC: 4, PLAYOUT_DELAY: 5}
 _PAYLOAD_TYPE = 99
@@ -27,16 +26,20 @@ def _layout(ids: dict[str, int], *, mid: str = "0", playout_delay_ms: int = 0, t
 
 def _keyframe(size: int = 3000, published_at: float = 0.0) -> Packetized:
     units = [nal(annexb.SPS, 20), nal(annexb.PPS, 5), nal(annexb.IDR, size)]
-    return packetize(unit_of(units), timestamp=_TIMESTAMP, captured_at=0.0, published_at=published_at)
+    return Packetized(unit_of(units), _TIMESTAMP, captured_at=0.0, published_at=published_at)
 
 
 def _again(lost: int) -> Retransmission:
     return Retransmission(payload_type=100, ssrc=8, sequence=5, timestamp=_TIMESTAMP, transport_number=6, lost=lost)
 
 
+def _sizes(image: Image) -> list[int]:
+    return memoryview(image.sizes).cast("i").tolist()
+
+
 def _packets(image: Image, layout: Layout) -> Iterator[bytes]:
     """Cut an image where the kernel would, and take off what SRTP would fill."""
-    assert len(image.data) == image.stride * (image.count - 1) + image.sizes[-1] + layout.tag_bytes
+    assert len(image.data) == image.stride * (image.count - 1) + _sizes(image)[-1] + layout.tag_bytes
     for at in range(0, len(image.data), image.stride):
         yield image.data[at : at + image.stride][: -layout.tag_bytes]
 
@@ -77,7 +80,7 @@ def test_whatever_was_negotiated_the_packets_hold_the_payloads_and_the_last_is_m
 
     packets = [RtpPacket.parse(packet, _known(ids)) for packet in _all_packets(packetized, layout)]
 
-    assert [packet.payload for packet in packets] == list(itertools.chain(*packetized.bursts))
+    assert [packet.payload for packet in packets] == payloads(packetized.unit.units)
     assert [packet.marker for packet in packets] == [0] * (len(packets) - 1) + [1]
     assert {packet.payload_type for packet in packets} == {_PAYLOAD_TYPE}
     assert {packet.extensions.mid for packet in packets} == {mid if MID in ids else None}
@@ -89,7 +92,7 @@ def test_the_packets_of_an_image_are_one_stride_apart_and_fit_a_datagram_togethe
 
     for image in rtp.images(_keyframe(size), layout):
         sizes = [len(packet) for packet in _packets(image, layout)]
-        assert sizes == list(image.sizes)
+        assert sizes == _sizes(image)
         assert {size + tag_bytes for size in sizes[:-1]} <= {image.stride}
         assert sizes[-1] + tag_bytes <= image.stride
         assert image.count <= MOST_IN_BURST
@@ -118,7 +121,7 @@ def test_without_extensions_the_payload_follows_the_header() -> None:
     packets = _all_packets(packetized, _layout({}))
 
     assert [packet[0] for packet in packets] == [rtp.VERSION] * len(packets)
-    assert [packet[rtp.HEADER :] for packet in packets] == list(itertools.chain(*packetized.bursts))
+    assert [packet[rtp.HEADER :] for packet in packets] == payloads(packetized.unit.units)
 
 
 @given(offered)
@@ -178,6 +181,11 @@ def test_packets_are_laid_out_once_for_all_viewers_who_agreed_on_the_same() -> N
 
     assert first is same
     assert first is not other
+
+
+def test_layouts_that_are_equal_are_one() -> None:
+    assert _layout(_ALL) is _layout(dict(_ALL))
+    assert len({_layout(_ALL), _layout(_ALL, tag_bytes=16), _layout(_ALL, mid="1"), _layout({})}) == 4
 
 
 @given(offered, st.integers(2, 60_000), st.integers(0, 0xFFFF), st.data())

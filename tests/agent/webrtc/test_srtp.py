@@ -13,7 +13,7 @@ from pylibsrtp import ERRORS, Policy, Session
 from pylibsrtp._binding import ffi, lib
 
 from agent.media import annexb, rtp
-from agent.media.packetize import packetize
+from agent.media.packetize import Packetized
 from agent.media.rtp import Image, Layout, Retransmission
 from agent.webrtc.srtp import ProtectError, Protector, Unprotector
 from tests.kit.footage import nal, unit_of
@@ -59,7 +59,7 @@ layouts = pytest.mark.parametrize(
 def _images(layout: Layout, *sizes: int) -> list[Image]:
     """Lay out a picture of NAL units of these sizes."""
     units = [nal(annexb.IDR, size, seed=number) for number, size in enumerate(sizes)]
-    return list(rtp.images(packetize(unit_of(units), timestamp=_TIMESTAMP, captured_at=0.0, published_at=1.0), layout))
+    return rtp.images(Packetized(unit_of(units), _TIMESTAMP, captured_at=0.0, published_at=1.0), layout)
 
 
 def _cut(wire: memoryview, image: Image) -> list[bytes]:
@@ -70,7 +70,7 @@ def _written_out(
     image: Image, index: int, layout: Layout, sequence: int, timestamp: int, transport_number: int
 ) -> bytes:
     """Fill in one packet by another project's hand, where the layout left it open."""
-    packet = bytearray(image.data[index * image.stride :][: image.sizes[index]])
+    packet = bytearray(image.data[index * image.stride :][: memoryview(image.sizes).cast("i")[index]])
     packet[:12] = RtpPacket(
         payload_type=packet[1] & 0x7F,
         marker=packet[1] >> 7,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.media import annexb
-from agent.media.packetize import packetize
+from agent.media.packetize import Packetized
 from agent.media.rtp import Layout, images
 from tests.fuzz.target import Target
 
@@ -16,7 +16,7 @@ def _take(case: bytes) -> None:
         return
     unit = annexb.Assembler().access_unit(units, 0)
     if unit is not None:
-        images(packetize(unit, timestamp=0, captured_at=0.0, published_at=0.0), _LAYOUT)
+        images(Packetized(unit, timestamp=0, captured_at=0.0, published_at=0.0), _LAYOUT)
 
 
 TARGET = Target(
