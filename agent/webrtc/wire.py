@@ -5,7 +5,6 @@ The Python that does the same stands in `srtp.py` and `path.py`.
 
 from __future__ import annotations
 
-from array import array
 from importlib import import_module
 from typing import Final, Protocol, cast
 
@@ -21,7 +20,7 @@ class Wire(Protocol):
         session: int,
         buffer: memoryview,
         data: bytes,
-        sizes: array[int],
+        sizes: bytes,
         first: int,
         count: int,
         stride: int,
