@@ -129,8 +129,8 @@ class Sender(RTCRtpSender):
         clock does.
         """
         now = time.monotonic()
-        # At a whole second, which all viewers share: one after the other costs a third of one at a time. Section 6.2
-        # spreads reports for the sake of a link that a group shares; here each goes its own way.
+        # At a whole second, which all viewers share: with cold caches a report costs 100 us, right behind another one
+        # 3. Section 6.2 spreads them for the sake of a link that a group shares; here each goes its own way.
         self.report_at = ceil(now + _LEAST_BETWEEN_REPORTS_S)
         self._lsr_at = time.time()
         ntp = int((self._lsr_at + _NTP_EPOCH_S) * 2**32)
