@@ -26,13 +26,11 @@ _ROUND_TRIP_S: Final = 0.1  # until one is known
 class Bandwidth:
     """One viewer's estimate; `estimate_bps` is None before the first evidence. `now` is monotonic seconds.
 
-    `malformed` counts feedback that could not be read.
     The lowest counts of what the delay shows, what the loss shows, and what the receiver itself asks for.
     """
 
     def __init__(self, *, start_bps: int, min_bps: int, max_bps: int) -> None:
         self.estimate_bps: int | None = None
-        self.malformed = 0
         self._min_bps = min_bps
         self._max_bps = max_bps
         self._history = History()
@@ -43,7 +41,7 @@ class Bandwidth:
         self._prober = Prober()
         self._remb_bps: int | None = None
         self._round_trip_s = _ROUND_TRIP_S
-        self._waiting: list[tuple[bytes, float]] = []
+        self._waiting: list[tuple[transport_cc.Feedback, float]] = []
         self._has_feedback = False
         self._unanswered_since: float | None = None
         self._before_silence_bps = 0.0
@@ -58,11 +56,11 @@ class Bandwidth:
             self._silent(now)
 
     def feedback(self, fci: bytes, now: float) -> None:
-        """Take the FCI of a transport-wide feedback packet.
+        """Take the FCI of a transport-wide feedback packet. Errors: MalformedFeedback.
 
         While the link takes everything it waits for the next `settle`: with warm caches it costs a third.
         """
-        self._waiting.append((fci, now))
+        self._waiting.append((transport_cc.parse(fci), now))
         if self._has_room and len(self._waiting) < MOST_WAITING:
             self._unanswered_since = None
         else:
@@ -72,11 +70,8 @@ class Bandwidth:
         """Work through the feedback that waits. Whoever decides by the estimate calls it first."""
         if not self._waiting:
             return
-        for fci, now in self._waiting:
-            try:
-                self._learn(transport_cc.parse(fci), now)
-            except transport_cc.MalformedFeedback:
-                self.malformed += 1
+        for feedback, now in self._waiting:
+            self._learn(feedback, now)
         self._waiting.clear()
         if self._has_feedback:
             self._decide(now)

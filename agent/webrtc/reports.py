@@ -9,6 +9,7 @@ from pylibsrtp import Session
 
 from agent.media import rtcp
 from agent.media.bandwidth import Bandwidth
+from agent.media.transport_cc import MalformedFeedback
 from agent.webrtc.egress import Egress
 from agent.webrtc.guard import Drops
 from agent.webrtc.inbox import Inbox
@@ -56,7 +57,7 @@ class Reports:
         try:
             for feedback in rtcp.parse(compound):
                 self._act(feedback, now)
-        except rtcp.MalformedRtcp:
+        except (rtcp.MalformedRtcp, MalformedFeedback):
             self.malformed += 1
 
     def _act(self, feedback: rtcp.Feedback, now: float) -> None:

@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from agent.media.bandwidth import Bandwidth
+from agent.media.transport_cc import MalformedFeedback
 from tests.kit import feedback
 from tests.kit.modelled_link import Link, Moment, World
 
@@ -168,17 +169,13 @@ def test_feedback_on_what_was_never_sent_is_no_evidence() -> None:
     assert bandwidth.estimate_bps is None
 
 
-def test_malformed_feedback_is_counted_and_changes_nothing() -> None:
+def test_malformed_feedback_is_told_and_changes_nothing() -> None:
     bandwidth = _bandwidth()
-    bandwidth.sent(7, 20, 1200, 0.0)
 
-    bandwidth.feedback(b"\0\0\0\1", 0.0)
-    assert (bandwidth.estimate_bps, bandwidth.malformed) == (None, 1)
+    with pytest.raises(MalformedFeedback):
+        bandwidth.feedback(b"\0\0\0\1", 0.0)
 
-    for fci in (feedback.write(7, [4000 + place for place in range(20)]), b"", b"\0\0\0\1"):
-        bandwidth.feedback(fci, 0.1)
-    bandwidth.settle()
-    assert (bandwidth.estimate_bps, bandwidth.malformed) == (FULL, 3)
+    assert bandwidth.estimate_bps is None
 
 
 def test_a_receiver_that_estimates_by_itself_caps_the_estimate_within_the_bounds() -> None:
