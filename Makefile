@@ -16,6 +16,7 @@ TESTS ?= tests
 BUT ?=
 BENCH ?= benchmarks
 BENCH_OPTIONS ?=
+BENCH_PYTHON ?= /usr/bin/python3
 HOST ?=
 HW_OPTIONS ?=
 CASES ?= 50000
@@ -76,7 +77,7 @@ lint: $(VENV)/.test
 # Of camward as a board with many viewers would be given it: compiled, and on the Python that Debian has built.
 bench:
 	benchmarks/needs.sh
-	@$(MAKE) --no-print-directory measured VENV=$(VENV)-debian PYTHON=/usr/bin/python3
+	@$(MAKE) --no-print-directory measured VENV=$(VENV)-debian PYTHON=$(BENCH_PYTHON)
 
 measured: $(VENV)/.test $(TREE)/.made
 	$(COMPILED) $(VENV)/bin/python -m $(BENCH) $(BENCH_OPTIONS)

@@ -21,7 +21,10 @@ _MYPY: Final = ["--config-file=", "--no-site-packages", "--ignore-missing-import
 
 
 class CompiledHotPath(BuildHookInterface[Any]):
-    """Translates the modules of `compiled` in pyproject.toml to C, and puts the libraries beside them in the wheel."""
+    """Translates the modules of `compiled` in pyproject.toml to C, and puts the libraries beside them in the wheel.
+
+    So does it with the page that is C as it stands (docs/decisions/0024-a-page-of-c.md).
+    """
 
     _made: TemporaryDirectory[str] | None = None
 

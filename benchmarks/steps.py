@@ -1,6 +1,7 @@
 """What each step of the hot path costs, for a picture of 15 packets to 16 viewers (docs/architecture.md).
 
-    .venv/bin/python -m benchmarks.steps      plain;    make bench BENCH=benchmarks.steps    compiled
+    make bench BENCH=benchmarks.steps               compiled
+    .venv-debian/bin/python -m benchmarks.steps     then plain, on the same Python
 
 The real parts, real sockets, AES-GCM; nobody reads at the other end. Of a viewer, the whole way is measured, then
 protecting and sending alone; what is left is queueing, pacing and numbering. Caches are warm, as they are for all

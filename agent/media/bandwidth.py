@@ -70,9 +70,9 @@ class Bandwidth:
         """Work through the feedback that waits. Whoever decides by the estimate calls it first."""
         if not self._waiting:
             return
-        for feedback, now in self._waiting:
+        waiting, self._waiting = self._waiting, []
+        for feedback, now in waiting:
             self._learn(feedback, now)
-        self._waiting.clear()
         if self._has_feedback:
             self._decide(now)
 

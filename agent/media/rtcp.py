@@ -130,8 +130,9 @@ def parse(data: bytes) -> Iterator[Feedback]:
 def sender_report(ssrc: int, *, ntp: int, timestamp: int, packets: int, octets: int) -> bytes:
     """Make an SR without blocks (RFC 3550, section 6.4.1), which a `description` has to follow (section 6.1).
 
-    `ntp` has 64 bits (RFC 5905, section 6) and is of the same moment as the RTP `timestamp`; that and both counts wrap.
+    `ntp` has 64 bits (RFC 5905, section 6) and is of the same moment as the RTP `timestamp`; all but `ssrc` wrap.
     """
+    ntp &= 0xFFFF_FFFF_FFFF_FFFF
     timestamp, packets, octets = timestamp & 0xFFFFFFFF, packets & 0xFFFFFFFF, octets & 0xFFFFFFFF
     return _ABOUT_A_SENDER.pack(0x80, _SENDER_REPORT, 6, ssrc, ntp, timestamp, packets, octets)
 

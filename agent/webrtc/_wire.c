@@ -17,7 +17,7 @@
 #define UDP_SEGMENT 103 /* linux/udp.h */
 #endif
 
-enum { RTP_HEADER = 12, SEQUENCE_AT = 2, TIMESTAMP_AT = 4, MOST_APPENDED = 148 /* SRTP_MAX_TRAILER_LEN */ };
+enum { RTP_HEADER = 12, SEQUENCE_AT = 2, TIMESTAMP_AT = 4, MOST_APPENDED = 148 /* no less than SRTP_MAX_TRAILER_LEN */ };
 
 typedef int protect_function(void *session, void *packet, int *length);
 

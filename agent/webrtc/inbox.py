@@ -29,7 +29,7 @@ AT_ONCE_S: Final = 2.0
 """How long a viewer that loses packets is read at once: what is sent again late is no use."""
 
 MOST_AT_A_TIME: Final = 512
-"""Datagrams of one socket that one reading takes: more than its kernel's buffer holds. What is over comes next time."""
+"""Datagrams of one socket that one reading takes. What is over comes with the next picture: then it does not rest."""
 
 _SO_TIMESTAMPNS: Final = 35  # asm-generic/socket.h; Python has no name for it
 _TIMESPEC: Final = struct.Struct("@ll")
@@ -77,7 +77,7 @@ class Inbox:
         self._boxes[sock.fileno()] = _Box(sock, receive)
         self._poll.register(sock, select.POLLIN)
         if self._timer is None:
-            self._timer = self._loop.call_later(self._longest_s, self.read)
+            self._timer = self._loop.call_later(self._longest_s, self._read)
 
     def leave(self, sock: socket.socket) -> None:
         """Read it no more; called before it is closed. Harmless twice."""
@@ -99,20 +99,22 @@ class Inbox:
 
     def read(self) -> None:
         """Hand over all that has come, unless it rests."""
+        if time.monotonic() >= self._rests_until:
+            self._read()
+
+    def _read(self) -> None:
         now = time.monotonic()
-        if now < self._rests_until:
-            return
-        self._rests_until = now + self._rest_s
         for _ in range(self._most_at_a_time):
             ready = self._poll.poll(0)  # again, where one more reading of each would cost an exception each
             for fileno, _ in ready:
                 if (box := self._boxes.get(fileno)) is not None:  # one may leave because of what another one says
                     self._take(box)
             if not ready:
+                self._rests_until = now + self._rest_s
                 break
         if self._timer is not None:  # put off, so that it wakes nobody while pictures leave
             self._timer.cancel()
-            self._timer = self._loop.call_at(now + self._longest_s, self.read)
+            self._timer = self._loop.call_at(now + self._longest_s, self._read)
 
     def _calm(self, box: _Box) -> None:
         if self._boxes.get(box.sock.fileno()) is not box:

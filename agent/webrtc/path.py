@@ -101,7 +101,7 @@ class Path:
 
 def _sockaddr(family: int, address: Address) -> bytes:
     """Give a struct sockaddr (ip(7), ipv6(7)), or nothing for what is more than an IP address and a port, or less."""
-    if any(address[2:]):  # a flow or a zone, or the name of a local socket
+    if isinstance(address, str) or any(address[2:]):  # the name of a local socket; a flow or a zone
         return b""
     try:
         host = socket.inet_pton(family, str(address[0]))

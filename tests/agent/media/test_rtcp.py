@@ -250,7 +250,7 @@ def test_a_sender_report_is_byte_for_byte_what_another_project_makes(
     info = RtcpSenderInfo(ntp_timestamp=ntp, rtp_timestamp=timestamp, packet_count=packets, octet_count=octets)
 
     ours = rtcp.sender_report(
-        ssrc, ntp=ntp, timestamp=timestamp + 2**32, packets=packets + 2**33, octets=octets + 2**40
+        ssrc, ntp=ntp + 2**64, timestamp=timestamp + 2**32, packets=packets + 2**33, octets=octets + 2**40
     )
 
     assert ours == bytes(RtcpSrPacket(ssrc=ssrc, sender_info=info))
