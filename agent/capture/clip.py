@@ -163,4 +163,7 @@ def _read_ahead(pictures: Iterator[AccessUnit]) -> Iterator[AccessUnit]:
 
 
 def _rate(video: av.VideoStream) -> Fraction:
-    return video.average_rate or video.guessed_rate or Fraction(25)
+    for rate in (video.average_rate, video.guessed_rate):
+        if rate is not None and rate.numerator:
+            return Fraction(rate.numerator, rate.denominator)  # since PyAV 19 it is a type of its own
+    return Fraction(25)
