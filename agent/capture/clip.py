@@ -28,6 +28,8 @@ _LATE_S = 0.5
 _NAP_S = 0.05
 # Pictures that are read from the file at a time.
 _READ_AHEAD = 10
+# FFmpeg decodes pictures to learn what a file holds. What is wanted here stands in the parameter sets: no decoder may.
+_OPTIONS = {"codec_whitelist": "none"}
 
 
 class Clip:
@@ -134,7 +136,7 @@ class Clip:
 
     def _open(self) -> InputContainer:
         try:
-            container = av.open(self._path)
+            container = av.open(self._path, options=_OPTIONS)
         except FileNotFoundError as error:
             raise PermanentCaptureError(f"{self._path}: no such file; camera.source = clip:FILE") from error
         except PermissionError as error:

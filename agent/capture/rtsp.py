@@ -38,6 +38,7 @@ _OPTIONS = {
     "probesize": "32",
     "fpsprobesize": "0",
     "reorder_queue_size": "0",
+    "codec_whitelist": "none",  # nothing is decoded, not even to look at it
 }
 _SETTINGS = "set it to H.264, no B frames and a keyframe each second or two"
 
