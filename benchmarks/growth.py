@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import tempfile
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ _RESULTS: Final = Path(__file__).with_suffix(".json")
 _STEPS: Final = (1, 2, 4, 8, 16, 32, 60, *range(80, 401, 20))
 FPS: Final = 29.9  # of a clip of 30
 _FULL: Final = 0.95  # of a core, which is all that one thread of Python gets
+_SPENT: Final = 0.1  # of all cores: with fewer left idle, whoever wakes waits for one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ class Step:
     viewers: int
     cores: float  # of the agent's CPU time, a second
     receiver_cores: float
+    idle_cores: float  # that nobody on this machine had work for
     rss_mb: float
     lost: int
     fps: float  # the lowest of all viewers
@@ -54,16 +57,18 @@ async def measure(receiver: Viewers, sender: Sender, viewers: int, seconds: floa
     """Measure what is going on; who gets less than `least_fps` is late."""
     await asyncio.sleep(SETTLE_S)
     clock = asyncio.get_running_loop().time
-    began, agent, taker, dropped = clock(), cpu_s(sender.pid), cpu_s(receiver.pid), udp_errors()
+    began, agent, taker, idle, dropped = clock(), cpu_s(sender.pid), cpu_s(receiver.pid), idle_s(), udp_errors()
     window = asyncio.create_task(receiver.window(seconds))
     await asyncio.sleep(seconds)
     took_s, agent, taker = clock() - began, cpu_s(sender.pid) - agent, cpu_s(receiver.pid) - taker
+    idle = idle_s() - idle
     got = await window
     now = udp_errors()
     return Step(
         viewers=viewers,
         cores=round(agent / took_s, 3),
         receiver_cores=round(taker / took_s, 3),
+        idle_cores=round(idle / took_s, 3),
         rss_mb=round(rss_mb(sender.pid), 1),
         lost=sum(one.lost for one in got.values()),
         fps=round(min(one.fps for one in got.values()), 2),
@@ -71,6 +76,11 @@ async def measure(receiver: Viewers, sender: Sender, viewers: int, seconds: floa
         unread=now["RcvbufErrors"] - dropped["RcvbufErrors"],
         unsent=now["SndbufErrors"] - dropped["SndbufErrors"],
     )
+
+
+def idle_s() -> float:
+    """Read for how long the machine's processors had nothing to do, all together, in seconds since it started."""
+    return float(Path("/proc/uptime").read_text().split()[1])
 
 
 def udp_errors() -> dict[str, int]:
@@ -118,6 +128,10 @@ def why(step: Step, least_fps: float = FPS) -> str:
     reasons = []
     if step.cores >= _FULL:
         reasons.append(f"the agent's thread is full ({step.cores:.2f} of a core)")
+    cores = os.cpu_count() or 1
+    if step.idle_cores < _SPENT * cores:
+        used = f"agent {step.cores:.2f}, receiver {step.receiver_cores:.2f}, idle {step.idle_cores:.2f}"
+        reasons.append(f"the machine's {cores} cores are full ({used})")
     if step.unread:
         reasons.append(f"the receiver left {step.unread} datagrams unread at {step.receiver_cores:.2f} cores")
     if step.unsent:
