@@ -17,21 +17,31 @@ AHEAD_S: Final = 0.005
 STEP_S: Final = 0.0025
 """Half of AHEAD_S, so that no bucket runs empty while its viewer waits."""
 
+MOST_LATE_S: Final = 0.05
+"""A waking that comes late makes good so much: else a loop that is busy would give everybody less than their pace."""
+
 
 class Pacer:
-    """A leaky bucket: what was sent drains at the pace, and more may leave while it holds less than AHEAD_S."""
+    """A leaky bucket: what was sent drains at the pace, and more may leave while it holds less than AHEAD_S.
+
+    While packets wait, time that passed after they were due counts too, up to MOST_LATE_S: what would have left
+    by then leaves at once. A pause in which nothing waited saves nothing up.
+    """
 
     def __init__(self) -> None:
         self._drained_at = 0.0
 
+    def begin(self, now: float, waited: bool) -> None:
+        """Begin to send; `waited` says that there were packets that waited for `next_at`."""
+        self._drained_at = max(self._drained_at, now - MOST_LATE_S if waited else now)
+
     def room(self, pace_bps: float, now: float) -> int:
         """Count the bytes that may leave now; at least one packet may whenever this is above 0."""
-        backlog_s = self._drained_at - now
-        return int((AHEAD_S - max(0.0, backlog_s)) * pace_bps / 8) if backlog_s < AHEAD_S else 0
+        return max(0, int((AHEAD_S - (self._drained_at - now)) * pace_bps / 8))
 
-    def sent(self, size_bytes: int, pace_bps: float, now: float) -> None:
+    def sent(self, size_bytes: int, pace_bps: float) -> None:
         """Take note of what left."""
-        self._drained_at = max(self._drained_at, now) + size_bytes * 8 / pace_bps
+        self._drained_at += size_bytes * 8 / pace_bps
 
     def next_at(self) -> float:
         """Say when at least half of the bucket is empty again, in monotonic seconds.

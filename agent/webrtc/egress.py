@@ -202,10 +202,11 @@ class Egress:
 
     def _drain(self) -> None:
         """Send what waits, as far as the pacer lets it."""
-        self._timer = None
+        waited, self._timer = self._timer is not None, None
         out, now = self._out, time.monotonic()
         if out is None or not self._find_path(out):
             return
+        self._pacer.begin(now, waited)
         pace = pace_bps(self._bandwidth.estimate_bps, self._full_bps)
         while self._images or self._begin(out):
             room = self._pacer.room(pace, now)
@@ -214,7 +215,7 @@ class Egress:
                 return
             image = self._images[0]
             count = min(image.count - self._first, max(1, room // image.stride))
-            self._pacer.sent(count * image.stride, pace, now)
+            self._pacer.sent(count * image.stride, pace)
             if not self._send(out, image, self._first, count, now):
                 return
             self._first += count

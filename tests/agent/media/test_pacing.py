@@ -6,19 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.media.pacing import AHEAD_S, HEADROOM, HEALTHY_BPS, STEP_S, Pacer, pace_bps
+from agent.media.pacing import AHEAD_S, HEADROOM, HEALTHY_BPS, MOST_LATE_S, STEP_S, Pacer, pace_bps
 
 _PACKET = 1200
+
+
+def begun(now: float) -> Pacer:
+    """Make one that sends its first packets now."""
+    pacer = Pacer()
+    pacer.begin(now, waited=False)
+    return pacer
 
 
 def _played(pacer: Pacer, sizes: list[int], pace: float, now: float) -> list[tuple[float, int]]:
     """Send packets as early as the pacer lets them go; each with the time it left at."""
     left: list[tuple[float, int]] = []
+    pacer.begin(now, waited=False)
     for size in sizes:
         while pacer.room(pace, now) <= 0:
             assert pacer.next_at() > now
             now = pacer.next_at()
-        pacer.sent(size, pace, now)
+            pacer.begin(now, waited=True)
+        pacer.sent(size, pace)
         left.append((now, size))
     return left
 
@@ -40,18 +49,18 @@ def test_a_keyframe_of_a_hundred_kilobytes_is_spread_over_twenty_milliseconds() 
 
 
 def test_what_may_leave_now_is_said_in_bytes() -> None:
-    pacer = Pacer()
+    pacer = begun(5.0)
     assert pacer.room(8_000_000, 5.0) == 5000
 
-    pacer.sent(2000, 8_000_000, 5.0)
+    pacer.sent(2000, 8_000_000)
 
     assert pacer.room(8_000_000, 5.0) == 3000
     assert pacer.room(8_000_000, 5.001) == 4000
 
 
 def test_one_that_sent_too_much_waits_until_half_of_it_could_leave() -> None:
-    pacer = Pacer()
-    pacer.sent(20_000, 8_000_000, 5.0)
+    pacer = begun(5.0)
+    pacer.sent(20_000, 8_000_000)
     assert pacer.room(8_000_000, 5.0) == 0
 
     assert pacer.next_at() == pytest.approx(5.020 - AHEAD_S / 2)
@@ -60,8 +69,8 @@ def test_one_that_sent_too_much_waits_until_half_of_it_could_leave() -> None:
 
 @given(st.floats(1, 1e6), st.integers(1, 100_000))
 def test_all_who_wait_are_woken_at_the_same_moments_and_none_has_run_empty(now: float, size: int) -> None:
-    pacer = Pacer()
-    pacer.sent(size, HEALTHY_BPS, now)
+    pacer = begun(now)
+    pacer.sent(size, HEALTHY_BPS)
 
     steps = pacer.next_at() / STEP_S
 
@@ -70,10 +79,54 @@ def test_all_who_wait_are_woken_at_the_same_moments_and_none_has_run_empty(now: 
 
 
 def test_a_pause_saves_nothing_up() -> None:
-    pacer = Pacer()
-    pacer.sent(1000, 8_000_000, 5.0)
+    pacer = begun(5.0)
+    pacer.sent(1000, 8_000_000)
+
+    pacer.begin(500.0, waited=False)
 
     assert pacer.room(8_000_000, 500.0) == 5000
+
+
+def test_who_is_woken_late_sends_what_would_have_left_meanwhile() -> None:
+    pacer = begun(5.0)
+    pacer.sent(20_000, 8_000_000)  # it drains until 5.020
+
+    pacer.begin(5.050, waited=True)
+
+    assert pacer.room(8_000_000, 5.050) == pytest.approx(5_000 + 30_000, abs=1)
+
+
+def test_who_is_woken_very_late_makes_good_no_more_than_its_bound() -> None:
+    pacer = begun(5.0)
+    pacer.sent(20_000, 8_000_000)
+
+    pacer.begin(9.0, waited=True)
+
+    assert pacer.room(8_000_000, 9.0) == pytest.approx((AHEAD_S + MOST_LATE_S) * 1_000_000, abs=1)
+
+
+def test_what_lateness_has_left_over_is_gone_with_the_next_pause() -> None:
+    pacer = begun(5.0)
+    pacer.sent(20_000, 8_000_000)
+    pacer.begin(5.050, waited=True)
+    pacer.sent(1_000, 8_000_000)  # the last that waited
+
+    pacer.begin(5.060, waited=False)
+
+    assert pacer.room(8_000_000, 5.060) == 5_000
+
+
+@given(st.floats(0.001, MOST_LATE_S - STEP_S), st.floats(500_000, HEALTHY_BPS))
+def test_a_loop_that_is_always_late_keeps_the_pace_all_the_same(late_s: float, pace: float) -> None:
+    pacer, began, now, left = begun(100.0), 100.0, 100.0, 0
+    while now < began + 5:
+        while pacer.room(pace, now) > 0:
+            pacer.sent(_PACKET, pace)
+            left += _PACKET
+        now = pacer.next_at() + late_s
+        pacer.begin(now, waited=True)
+
+    assert left * 8 / (now - began) == pytest.approx(pace, rel=0.05)
 
 
 def test_a_slow_pace_still_lets_a_packet_go_whenever_it_has_waited() -> None:
