@@ -81,11 +81,12 @@ def test_the_plot_has_a_line_a_sender_and_a_dot_a_cell() -> None:
 
 
 def test_growth_says_what_broke() -> None:
-    step = {"viewers": 8, "cores": 0.5, "receiver_cores": 0.4, "rss_mb": 90.0, "fps": 29.0, "late": 2, "lost": 3}
+    step = {"viewers": 8, "cores": 0.5, "receiver_cores": 0.4, "idle_cores": 1.1, "rss_mb": 90.0}
+    step |= {"fps": 29.0, "late": 2, "lost": 3}
     text, _ = growth({"srtp": "gcm", "broke": "with 8 viewers: the agent's thread is full", "steps": [step]})
 
     assert "AEAD_AES_128_GCM: with 8 viewers: the agent's thread is full." in text
-    assert "| 8 | 0.5 | 0.4 | 90 | 29 | 2 | 3 |" in text
+    assert "| 8 | 0.5 | 0.4 | 1.1 | 90 | 29 | 2 | 3 |" in text
 
 
 def test_a_percentile_is_one_of_the_values() -> None:
