@@ -4,8 +4,8 @@
     .venv-debian/bin/python -m benchmarks.steps     then plain, on the same Python
 
 The real parts, real sockets, AES-GCM; nobody reads at the other end. Of a viewer, the whole way is measured, then
-protecting and sending alone; what is left is queueing, pacing and numbering. Caches are warm, as they are for all
-viewers but the first.
+protecting and sending alone; what is left is queueing, pacing and numbering. To send singly is what a path without
+bursts would cost. Caches are warm, as they are for all viewers but the first.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ async def main() -> None:
         egresses = [viewer(number, stream, inbox, path) for number in range(VIEWERS)]
         body, alone = b"\x41" + os.urandom(BYTES - 1), protector(VIEWERS)
         times: dict[str, list[float]] = {"cut and lay out": [], "a viewer": [], "protect": [], "send": []}
+        times["send singly"], where = [], reader.getsockname()
 
         for number in range(PICTURES):
             unit = AccessUnit(units=(body,), pts_us=number * 33_333, keyframe=not number)
@@ -96,6 +97,8 @@ async def main() -> None:
                 path.send(wire, image.stride)
                 times["send"].append((time.perf_counter() - protected) * 1e6)
                 times["protect"].append((protected - began) * 1e6)
+                packets = [wire[at : at + image.stride] for at in range(0, len(wire), image.stride)]
+                times["send singly"].append(us(lambda: [sock.sendto(packet, where) for packet in packets]))  # noqa: B023
         assert all(egress.counts.sent == PICTURES * image.count for egress in egresses)
     medians = {name: statistics.median(values) for name, values in times.items()}
     medians["queue, pace, number"] = medians["a viewer"] - medians["protect"] - medians["send"]
