@@ -142,9 +142,16 @@ def plot(results: Results) -> str:
 
 def growth(document: dict[str, Any]) -> tuple[str, str]:
     """Give the table of a run of `benchmarks.growth`, and its plot."""
-    names = {"viewers": "viewers", "cores": "agent, cores", "receiver_cores": "receiver, cores"}
-    names |= {"idle_cores": "idle, cores", "rss_mb": "RSS MB", "fps": "lowest fps"}
-    names |= {"late": "viewers below 29.9", "lost": "packets lost"}
+    names = {
+        "viewers": "viewers",
+        "cores": "agent, cores",
+        "receiver_cores": "receiver, cores",
+        "idle_cores": "idle, cores",
+        "rss_mb": "RSS MB",
+        "fps": "lowest fps",
+        "late": "viewers below 29.9",
+        "lost": "packets lost",
+    }
     rows = [[f"{step[name]:g}" for name in names] for step in document["steps"]]
     lines = {
         "camward": [(step["viewers"], step["cores"]) for step in document["steps"]],

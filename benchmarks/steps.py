@@ -73,12 +73,13 @@ async def main() -> None:
     ):
         reader.bind(("127.0.0.1", 0))
         sock.setblocking(False)
-        path = Path(sock, reader.getsockname(), lambda packet, address: None)
+        where = reader.getsockname()
+        path = Path(sock, where, lambda packet, address: None)
         stream, inbox = Stream(ask=lambda: None), Inbox()
         egresses = [viewer(number, stream, inbox, path) for number in range(VIEWERS)]
         body, alone = b"\x41" + os.urandom(BYTES - 1), protector(VIEWERS)
-        times: dict[str, list[float]] = {"cut and lay out": [], "a viewer": [], "protect": [], "send": []}
-        times["send singly"], where = [], reader.getsockname()
+        names = ("cut and lay out", "a viewer", "protect", "send", "send singly")
+        times: dict[str, list[float]] = {name: [] for name in names}
 
         for number in range(PICTURES):
             unit = AccessUnit(units=(body,), pts_us=number * 33_333, keyframe=not number)
