@@ -36,13 +36,18 @@ def explained(server: str) -> set[tuple[str, str]]:
 
 
 def openssl_with(leaf: Path, to: Path) -> Path:
-    """Write an openssl that shows a certificate wherever it connects: testssl.sh before 3.2 has no option for that.
+    """Write an openssl for testssl.sh that shows a certificate, and stays 0.2 s when it has no more to say.
 
-    Without one, what is found of a broker depends on who is quicker: under TLS 1.3 (RFC 8446, section 4.4) a client's
-    handshake is over before the server has refused it.
+    testssl.sh before 3.2 has no option for a certificate. What a server sends last, its refusal of a client without one
+    and its tickets, comes after a client's handshake is over (RFC 8446, sections 4.4 and 4.6.1), and testssl.sh leaves
+    as soon as it is: who is quicker must not decide what is found.
     """
     shown = shlex.join(["-cert", str(leaf), "-cert_chain", str(leaf), "-key", str(leaf)])
-    to.write_text(f'#!/bin/sh\n[ "$1" = s_client ] && shift && set -- s_client {shown} "$@"\nexec openssl "$@"\n')
+    to.write_text(f"""#!/bin/sh
+[ "$1" = s_client ] || exec openssl "$@"
+shift
+{{ cat; sleep 0.2; }} | openssl s_client {shown} "$@"
+""")
     to.chmod(0o755)
     return to
 
