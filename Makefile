@@ -80,6 +80,7 @@ bench:
 	@$(MAKE) --no-print-directory measured VENV=$(VENV)-debian PYTHON=$(BENCH_PYTHON)
 
 measured: $(VENV)/.test $(TREE)/.made
+	$(PYTHON) benchmarks/as_booted.py $(VENV) $(TREE)
 	$(COMPILED) $(VENV)/bin/python -m $(BENCH) $(BENCH_OPTIONS)
 	$(VENV)/bin/python -m benchmarks.report
 
