@@ -2,9 +2,9 @@
 
     python3 benchmarks/as_booted.py FOLDER...
 
-Of files that were written a moment ago, kernel 6.18 on ext4 maps more around each page that is touched, probably because
-they lie in the page cache in large folios: a just installed agent shows 9 MB more of RSS than one on a board that was
-started since, and so does aiortc. Run before anything maps the files: pages in use stay where they are.
+Of files that were written a moment ago, kernel 6.18 on ext4 maps more around each page that is touched, probably
+because they lie in the page cache in large folios: a just installed agent shows 9 MB more of RSS than one on a board
+that was started since, and so does aiortc. Run before anything maps the files: pages in use stay where they are.
 """
 
 from __future__ import annotations
